@@ -1,0 +1,129 @@
+// Runs every npm script on the development Node, after whatever set-up the checkout still needs.
+//
+// It is plain JavaScript without dependencies because it is the one file that a machine's own, older Node (18 or
+// newer) reads. Set-up happens once: dependencies are installed again only when the lock file has changed, and the
+// build is made again only when a source file has.
+import { spawnSync } from "node:child_process"
+import { createHash } from "node:crypto"
+import { existsSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from "node:fs"
+import { dirname, join, delimiter } from "node:path"
+import { fileURLToPath } from "node:url"
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)))
+const modules = join(root, "node_modules")
+const OLDEST_NODE = [22, 15]
+
+install()
+const node = developmentNode()
+const [task, ...args] = process.argv.slice(2)
+const code = run(task, args)
+process.exit(code)
+
+function run(task, args) {
+  switch (task) {
+    case "install":
+      return 0
+    case "build":
+      return build({ force: true })
+    case "hansard":
+      return build() || exec(node, [join(root, "dist/cli/bin.js"), ...args], { inPlace: true })
+    case "typecheck":
+      return typecheck()
+    case "bench":
+      return build() || exec(node, ["--expose-gc", join(root, "bench/main.ts"), ...args])
+    case "check":
+      return (
+        typecheck() ||
+        build() ||
+        bin("prettier", ["--check", "--log-level", "warn", "."]) ||
+        bin("vitest", ["run", ...args])
+      )
+    default:
+      return bin(task, args)
+  }
+}
+
+function typecheck() {
+  return bin("tsc", ["-p", "tsconfig.json"]) || bin("tsc", ["-p", "tsconfig.browser.json"])
+}
+
+function build({ force = false } = {}) {
+  const stamp = join(root, "dist/.built")
+  const inputs = newest([join(root, "src"), join(root, "package.json"), join(root, "tsconfig.build.json")])
+  if (!force && existsSync(stamp) && statSync(stamp).mtimeMs >= inputs) return 0
+  const code = bin("tsc", ["-p", "tsconfig.build.json"])
+  if (code === 0) writeFileSync(stamp, "")
+  return code
+}
+
+/** `npm ci`, unless it already ran for this very lock file. */
+function install() {
+  const wanted = createHash("sha256")
+    .update(readFileSync(join(root, "package-lock.json")))
+    .digest("hex")
+  const stamp = join(modules, ".hansard-setup")
+  if (existsSync(stamp) && readFileSync(stamp, "utf8") === wanted) return
+  process.stderr.write("hansard: installing the development dependencies (once)\n")
+  // No script of any package is needed: the development Node lies in its package as a file.
+  const npm = process.platform === "win32" ? "npm.cmd" : "npm"
+  const done = spawnSync(npm, ["ci", "--ignore-scripts", "--loglevel=error"], {
+    cwd: root,
+    stdio: ["ignore", process.stderr, process.stderr],
+    shell: process.platform === "win32",
+  })
+  if (done.status !== 0) {
+    process.stderr.write("hansard: `npm ci` failed; mend what it says above and run this again\n")
+    process.exit(2)
+  }
+  mkdirSync(modules, { recursive: true })
+  writeFileSync(stamp, wanted)
+}
+
+/** The Node of the package that fits this machine; else this very Node, if it is new enough. */
+function developmentNode() {
+  const name = process.platform === "win32" ? "win" : process.platform
+  const file = process.platform === "win32" ? "node.exe" : "node"
+  const own = join(modules, `node-${name}-${process.arch}`, "bin", file)
+  if (existsSync(own)) return own
+  const [major, minor] = process.versions.node.split(".").map(Number)
+  if (major > OLDEST_NODE[0] || (major === OLDEST_NODE[0] && minor >= OLDEST_NODE[1])) return process.execPath
+  process.stderr.write(
+    `hansard: there is no development Node for ${process.platform}-${process.arch}; install Node ${OLDEST_NODE.join(".")} or newer\n`,
+  )
+  process.exit(2)
+}
+
+/** A package's command, run by the development Node. */
+function bin(name, args) {
+  const manifest = ["typescript", "vitest", "prettier", "publint", "@arethetypeswrong/cli"]
+    .map((packageName) => join(modules, packageName))
+    .map((folder) => [folder, JSON.parse(readFileSync(join(folder, "package.json"), "utf8"))])
+    .map(([folder, { name: own, bin }]) => [folder, typeof bin === "string" ? { [own]: bin } : bin])
+    .find(([, bins]) => bins?.[name] !== undefined)
+  if (manifest === undefined) {
+    process.stderr.write(`hansard: unknown task ${JSON.stringify(name)}\n`)
+    return 2
+  }
+  return exec(node, [join(manifest[0], manifest[1][name]), ...args])
+}
+
+function exec(file, args, { inPlace = false } = {}) {
+  const done = spawnSync(file, args, {
+    // `hansard` works on the caller's own folder, which npm remembers for us.
+    cwd: inPlace ? (process.env.INIT_CWD ?? process.cwd()) : root,
+    stdio: "inherit",
+    env: { ...process.env, PATH: dirname(node) + delimiter + (process.env.PATH ?? "") },
+  })
+  if (done.error) process.stderr.write(`hansard: ${done.error.message}\n`)
+  return done.status ?? (done.signal ? 130 : 1)
+}
+
+function newest(paths) {
+  let latest = 0
+  for (const path of paths) {
+    const stat = statSync(path)
+    latest = Math.max(latest, stat.mtimeMs)
+    if (stat.isDirectory()) latest = Math.max(latest, newest(readdirSync(path).map((name) => join(path, name))))
+  }
+  return latest
+}

@@ -1,0 +1,51 @@
+/**
+ * Time, timers and randomness, as options that everything below takes.
+ *
+ * This is the only file of the library that reads the machine's clock, starts a timer or draws a random number
+ * (`test/rooms.test.ts` holds it to that), so that a whole hub can be simulated from a seed.
+ */
+
+/** Milliseconds since the Unix epoch. `Date.now` is one. */
+export type Clock = () => number
+
+/** `length` unpredictable bytes, or predictable ones in a simulation. */
+export type RandomBytes = (length: number) => Uint8Array
+
+export interface Timers {
+  /**
+   * Calls back once, not before `milliseconds` have passed.
+   *
+   * @returns a function that cancels the call; after the call it does nothing.
+   */
+  after(milliseconds: number, callback: () => void): () => void
+}
+
+export const systemClock: Clock = () => Date.now()
+
+export const systemRandom: RandomBytes = (length) => globalThis.crypto.getRandomValues(new Uint8Array(length))
+
+/** Timers that keep the process alive while they wait. */
+export const systemTimers: Timers = {
+  after(milliseconds, callback) {
+    const handle = setTimeout(callback, milliseconds)
+    return () => clearTimeout(handle)
+  },
+}
+
+/** ISO 8601 in UTC with milliseconds and `Z`: the one spelling of time that we write. */
+export function isoTime(milliseconds: number): string {
+  return new Date(milliseconds).toISOString()
+}
+
+/**
+ * Reads any ISO 8601 instant, AG2's `+00:00` with microseconds included.
+ *
+ * Always compare what this returns, never the texts: `Z` and `+00:00` sort differently.
+ *
+ * @returns milliseconds since the epoch, or `undefined` for what is not a time.
+ */
+export function parseTime(text: unknown): number | undefined {
+  if (typeof text !== "string" || !/^\d{4}-\d\d-\d\d/.test(text)) return undefined
+  const milliseconds = Date.parse(text)
+  return Number.isNaN(milliseconds) ? undefined : milliseconds
+}

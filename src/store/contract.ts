@@ -1,0 +1,103 @@
+/**
+ * Where everything is kept: identities, write-ahead logs, audit lines, and later tiles and checkpoints.
+ *
+ * A store knows paths and bytes and nothing else. It does no parsing, hashing or checking; it may be slow or wrong,
+ * and the rooms above it notice. That keeps a store small and lets all of them pass one suite, which is the precise
+ * form of this comment: `testing/store.ts`, published as `hansard/testing`.
+ *
+ * **Paths** are Unix style. They are normalised by adding a leading slash, collapsing repeated slashes and dropping a
+ * trailing one. Directories are implied by the files in them. A path with an empty, `.` or `..` segment left after
+ * that, a NUL, or more than {@link MAX_PATH_BYTES} bytes is refused with `InvalidInputError`; so is `/` where a file
+ * is meant.
+ *
+ * **Order.** Calls may overlap. Changes to one path happen one at a time, in the order of the calls; a read sees every
+ * change whose promise resolved before the read was called. Between different paths nothing is promised.
+ *
+ * **Durability.** When the promise of a change resolves, the change survives what the store's class says it survives
+ * (memory: nothing; file: power loss). A failed change has not happened, and no later read sees a part of it.
+ *
+ * **Errors.** `StoreUnavailableError` when the medium failed, `StoreFullError` when it has no room, `ClosedError` after
+ * disposal; each keeps the driver's error as its `cause`. Nobody below the caller retries.
+ *
+ * **Buffers.** A caller may reuse a buffer as soon as the call has returned its promise, and owns the buffers it gets.
+ *
+ * Not promised: transactions over several paths, memory of deleted files, times of change.
+ */
+export interface KnowledgeStore extends AsyncDisposable {
+  /** The whole file, or `undefined` when there is none. */
+  read(path: string): Promise<Uint8Array | undefined>
+
+  /**
+   * Bytes `[start, end)`; to the end of the file when `end` is left out. Short or empty when the file ends sooner or
+   * does not exist: the caller compares the length. Costs the bytes asked for, not the size of the file.
+   */
+  readRange(path: string, start: number, end?: number): Promise<Uint8Array>
+
+  /** Replaces the file, or makes it. Atomic: any reader, now or after a crash, sees the old bytes or the new ones. */
+  write(path: string, content: Uint8Array | string): Promise<void>
+
+  /**
+   * Compare-and-swap: writes only if the file holds exactly `expected` (`undefined`: only if there is no file).
+   *
+   * @returns whether it wrote. Of many racing calls with one `expected`, one returns true.
+   */
+  writeIf(
+    path: string,
+    content: Uint8Array | string,
+    expected: Uint8Array | string | undefined,
+  ): Promise<boolean>
+
+  /**
+   * Adds to the end of the file, or makes it.
+   *
+   * Atomic among callers: the bytes of two calls never mix, and they lie in the order of the calls. Concurrent appends
+   * to one path share one write and one sync, so a thousand of them cost little more than one. After a crash a file may
+   * end in a prefix of appends whose promises had not resolved; never in anything else.
+   *
+   * @returns the byte offset at which the content starts.
+   */
+  append(path: string, content: Uint8Array | string): Promise<number>
+
+  /**
+   * Cuts the file to `size` bytes. Nothing happens if it is not longer.
+   *
+   * For recovery alone: it is how a torn tail is taken off without rewriting what is good.
+   */
+  truncate(path: string, size: number): Promise<void>
+
+  /**
+   * Renames a file, replacing whatever is at `to`. Atomic and durable.
+   *
+   * @throws NotFoundError when there is no file at `from`.
+   */
+  move(from: string, to: string): Promise<void>
+
+  /**
+   * The names directly under `path` (default `/`), sorted by code unit; names of directories end in `/`. Empty when
+   * there is nothing. Costs what the directory holds, not what lies below it.
+   */
+  list(path?: string): Promise<string[]>
+
+  /** Removes a file, or everything under a directory. Nothing happens when there is neither. */
+  delete(path: string): Promise<void>
+
+  /** Whether there is a file at `path`, or any file under it. */
+  exists(path: string): Promise<boolean>
+
+  /** In bytes; 0 when there is no such file. */
+  size(path: string): Promise<number>
+
+  /**
+   * Calls back with the path of each file that changes at or under `path`.
+   *
+   * It comes after the change can be read, never inside the call that made it, and an exception in it stays there.
+   * Several changes may be told once, and one may be told twice: it says "look again", and no more. Changes by other
+   * processes are told where the medium can tell them.
+   *
+   * @returns a subscription; no call is made after its disposal has resolved.
+   */
+  onChange(path: string, callback: (path: string) => void): Promise<AsyncDisposable>
+}
+
+/** Of a normalised path in UTF-8. Every engine that we know holds keys of this length. */
+export const MAX_PATH_BYTES = 1024
