@@ -83,8 +83,10 @@ function install() {
 function developmentNode() {
   const name = process.platform === "win32" ? "win" : process.platform
   const file = process.platform === "win32" ? "node.exe" : "node"
-  const own = join(modules, `node-${name}-${process.arch}`, "bin", file)
-  if (existsSync(own)) return own
+  const own = [`node-${name}-${process.arch}`, `node-bin-${name}-${process.arch}`]
+    .map((packageName) => join(modules, packageName, "bin", file))
+    .find((path) => existsSync(path))
+  if (own !== undefined) return own
   const [major, minor] = process.versions.node.split(".").map(Number)
   if (major > OLDEST_NODE[0] || (major === OLDEST_NODE[0] && minor >= OLDEST_NODE[1])) return process.execPath
   process.stderr.write(
@@ -123,7 +125,8 @@ function newest(paths) {
   for (const path of paths) {
     const stat = statSync(path)
     latest = Math.max(latest, stat.mtimeMs)
-    if (stat.isDirectory()) latest = Math.max(latest, newest(readdirSync(path).map((name) => join(path, name))))
+    if (stat.isDirectory())
+      latest = Math.max(latest, newest(readdirSync(path).map((name) => join(path, name))))
   }
   return latest
 }
