@@ -30,7 +30,9 @@ function run(task, args) {
     case "typecheck":
       return typecheck()
     case "bench":
-      return build() || exec(node, ["--expose-gc", join(root, "bench/main.ts"), ...args])
+      return exec(node, ["--expose-gc", join(root, "bench/main.ts"), ...args])
+    case "package-check":
+      return build({ force: true }) || exec(node, [join(root, "dev/package-check.mjs")])
     case "check":
       return (
         typecheck() ||

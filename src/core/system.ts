@@ -37,15 +37,25 @@ export function isoTime(milliseconds: number): string {
   return new Date(milliseconds).toISOString()
 }
 
+const ISO_TIME =
+  /^((?:\d{4}|[+-]\d{6})-\d\d-(\d\d))(?:[T ](\d\d:\d\d(?::\d\d(?:\.\d+)?)?)(?:Z|([+-]\d\d):?(\d\d))?)?$/i
+
 /**
- * Reads any ISO 8601 instant, AG2's `+00:00` with microseconds included.
+ * Reads any ISO 8601 instant, AG2's `+00:00` with microseconds included. Without a zone it is UTC, never the machine's
+ * own, so that a log reads the same everywhere. What is finer than a millisecond is dropped.
  *
  * Always compare what this returns, never the texts: `Z` and `+00:00` sort differently.
  *
  * @returns milliseconds since the epoch, or `undefined` for what is not a time.
  */
 export function parseTime(text: unknown): number | undefined {
-  if (typeof text !== "string" || !/^\d{4}-\d\d-\d\d/.test(text)) return undefined
-  const milliseconds = Date.parse(text)
+  const match = typeof text === "string" ? ISO_TIME.exec(text) : null
+  if (match === null) return undefined
+  const [, date, day, time = "00:00", offsetHours, offsetMinutes] = match
+  // `Date.parse` takes February 30th for March 2nd.
+  if (Number(day) > 28 && new Date(`${date}T00:00Z`).getUTCDate() !== Number(day)) return undefined
+  const milliseconds = Date.parse(
+    `${date}T${time}${offsetHours === undefined ? "Z" : `${offsetHours}:${offsetMinutes}`}`,
+  )
   return Number.isNaN(milliseconds) ? undefined : milliseconds
 }

@@ -6,18 +6,25 @@
  * form of this comment: `testing/store.ts`, published as `hansard/testing`.
  *
  * **Paths** are Unix style. They are normalised by adding a leading slash, collapsing repeated slashes and dropping a
- * trailing one. Directories are implied by the files in them. A path with an empty, `.` or `..` segment left after
- * that, a NUL, or more than {@link MAX_PATH_BYTES} bytes is refused with `InvalidInputError`; so is `/` where a file
- * is meant.
+ * trailing one. `InvalidInputError` refuses a `.` or `..` segment, a NUL, half a surrogate pair, more than
+ * {@link MAX_PATH_BYTES} bytes or {@link MAX_NAME_BYTES} in one segment, a top-level name that begins with
+ * {@link RESERVED_NAME}, and `/` where a file is meant.
+ *
+ * **Directories** are implied by the files in them: none is ever empty. A path is a file or a directory, not both: a
+ * change that would make it both is refused with `InvalidInputError`.
+ *
+ * **Text** is stored as UTF-8; half a surrogate pair becomes U+FFFD, as everywhere on the web.
  *
  * **Order.** Calls may overlap. Changes to one path happen one at a time, in the order of the calls; a read sees every
- * change whose promise resolved before the read was called. Between different paths nothing is promised.
+ * change whose promise resolved before the read was called, and may see one that is under way. A change to a directory
+ * is a change to every path under it. Between different paths nothing is promised.
  *
  * **Durability.** When the promise of a change resolves, the change survives what the store's class says it survives
  * (memory: nothing; file: power loss). A failed change has not happened, and no later read sees a part of it.
  *
  * **Errors.** `StoreUnavailableError` when the medium failed, `StoreFullError` when it has no room, `ClosedError` after
- * disposal; each keeps the driver's error as its `cause`. Nobody below the caller retries.
+ * disposal; each keeps the driver's error as its `cause`. They arrive as rejections: no method throws. Nobody below the
+ * caller retries, and nobody holds the caller back: what is not yet durable waits in memory, so bound it yourself.
  *
  * **Buffers.** A caller may reuse a buffer as soon as the call has returned its promise, and owns the buffers it gets.
  *
@@ -29,11 +36,12 @@ export interface KnowledgeStore extends AsyncDisposable {
 
   /**
    * Bytes `[start, end)`; to the end of the file when `end` is left out. Short or empty when the file ends sooner or
-   * does not exist: the caller compares the length. Costs the bytes asked for, not the size of the file.
+   * does not exist, empty when `end` is not after `start`: the caller compares the length. Costs the bytes asked for,
+   * not the size of the file.
    */
   readRange(path: string, start: number, end?: number): Promise<Uint8Array>
 
-  /** Replaces the file, or makes it. Atomic: any reader, now or after a crash, sees the old bytes or the new ones. */
+  /** Replaces the file, or makes it. Atomic: every reader, now or after a crash, sees the old bytes or the new ones. */
   write(path: string, content: Uint8Array | string): Promise<void>
 
   /**
@@ -66,19 +74,19 @@ export interface KnowledgeStore extends AsyncDisposable {
   truncate(path: string, size: number): Promise<void>
 
   /**
-   * Renames a file, replacing whatever is at `to`. Atomic and durable.
+   * Renames a file, replacing the file at `to`. Atomic and durable; nothing happens when the two are one path.
    *
    * @throws NotFoundError when there is no file at `from`.
    */
   move(from: string, to: string): Promise<void>
 
   /**
-   * The names directly under `path` (default `/`), sorted by code unit; names of directories end in `/`. Empty when
-   * there is nothing. Costs what the directory holds, not what lies below it.
+   * The names directly under `path` (default `/`); names of directories end in `/`, and with it they are sorted by code
+   * unit. Empty when there is nothing, or a file. Costs what the directory holds, not what lies below it.
    */
   list(path?: string): Promise<string[]>
 
-  /** Removes a file, or everything under a directory. Nothing happens when there is neither. */
+  /** Removes a file, or everything under a directory (`/`: all there is). Nothing happens when there is neither. */
   delete(path: string): Promise<void>
 
   /** Whether there is a file at `path`, or any file under it. */
@@ -101,3 +109,9 @@ export interface KnowledgeStore extends AsyncDisposable {
 
 /** Of a normalised path in UTF-8. Every engine that we know holds keys of this length. */
 export const MAX_PATH_BYTES = 1024
+
+/** Of one segment in UTF-8: what file systems hold. The memory store refuses longer ones too, so that tests tell. */
+export const MAX_NAME_BYTES = 255
+
+/** What the top-level names begin with that belong to the stores themselves, in any mixture of cases. */
+export const RESERVED_NAME = ".hansard"

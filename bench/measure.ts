@@ -1,0 +1,78 @@
+import { arch, cpus, platform, totalmem } from "node:os"
+
+/** One thing that is measured: it works for about `milliseconds` and says how much it did. */
+export interface Contender {
+  readonly name: string
+  /** What its figure promises; only figures of one promise stand beside each other. */
+  readonly promise: "durable" | "not durable" | "part"
+  run(milliseconds: number): Promise<number>
+}
+
+export interface Result {
+  readonly name: string
+  readonly promise: Contender["promise"]
+  /** Per second: the median of the rounds, and the least and greatest. */
+  readonly median: number
+  readonly low: number
+  readonly high: number
+}
+
+/** Alternating rounds, so that whatever else the machine does falls on all alike. */
+export async function measure(
+  contenders: readonly Contender[],
+  rounds: number,
+  milliseconds: number,
+): Promise<Result[]> {
+  const rates = contenders.map((): number[] => [])
+  for (let round = 0; round < rounds; round++) {
+    for (const [i, contender] of contenders.entries()) {
+      globalThis.gc?.()
+      rates[i]?.push(await contender.run(milliseconds))
+    }
+  }
+  return contenders.map(({ name, promise }, i) => {
+    const sorted = (rates[i] ?? []).toSorted((a, b) => a - b)
+    return {
+      name,
+      promise,
+      median: sorted[Math.floor(sorted.length / 2)] ?? 0,
+      low: sorted[0] ?? 0,
+      high: sorted.at(-1) ?? 0,
+    }
+  })
+}
+
+/** Repeats `batch` until the time is up. @returns things per second. */
+export async function timed(milliseconds: number, batch: () => Promise<number> | number): Promise<number> {
+  const start = performance.now()
+  let done = 0
+  for (;;) {
+    done += await batch()
+    const spent = performance.now() - start
+    if (spent >= milliseconds) return (done / spent) * 1000
+  }
+}
+
+/** Keeps `inFlight` calls under way, each caller starting its next call when its last has been answered. */
+export async function keepInFlight(
+  milliseconds: number,
+  inFlight: number,
+  call: (n: number) => Promise<unknown>,
+): Promise<number> {
+  const start = performance.now()
+  let n = 0
+  let stop = false
+  const caller = async (): Promise<void> => {
+    while (!stop) {
+      await call(n++)
+      if (performance.now() - start >= milliseconds) stop = true
+    }
+  }
+  await Promise.all(Array.from({ length: inFlight }, caller))
+  return (n / (performance.now() - start)) * 1000
+}
+
+export function describeMachine(): string {
+  const processor = cpus()[0]?.model.trim() ?? "unknown processor"
+  return `${cpus().length} × ${processor}, ${Math.round(totalmem() / 2 ** 30)} GiB, ${platform()}-${arch()}, Node ${process.versions.node}`
+}

@@ -1,0 +1,419 @@
+import { ClosedError, InvalidInputError, RecordTooLargeError } from "../core/errors.ts"
+import { encodeLine, encodeLineFitting, MAX_LINE_BYTES, parseLine } from "../core/line.ts"
+import { silentLogger } from "../core/logger.ts"
+import type { Logger } from "../core/logger.ts"
+import { isoTime, systemClock, systemTimers } from "../core/system.ts"
+import type { Clock } from "../core/system.ts"
+import { utf8 } from "../core/bytes.ts"
+import type { HansardError } from "../core/errors.ts"
+import type { Envelope, HubListener, Violation } from "../model/index.ts"
+import type { KnowledgeStore } from "../store/contract.ts"
+import { entriesOfBatch, LogExtent } from "./extent.ts"
+import type { DurableBatch } from "./extent.ts"
+import { Follower } from "./follow.ts"
+import { countStats, queryPage } from "./query.ts"
+import { readEntries } from "./read.ts"
+import { recover } from "./recover.ts"
+import type { TornTail } from "./recover.ts"
+import { Subscribers } from "./subscribers.ts"
+import { tailEntries } from "./tail.ts"
+import {
+  agentRecord,
+  channelRecord,
+  envelopeRejectedRecord,
+  expectationRecord,
+  taskRecord,
+  turnFailedRecord,
+} from "./translate.ts"
+import type { Draft } from "./translate.ts"
+import type {
+  AppendReceipt,
+  AuditLogOptions,
+  AuditRecord,
+  Coverage,
+  LogEntry,
+  LogFilter,
+  LogStats,
+  QueryOptions,
+  QueryPage,
+  Subscriber,
+} from "./types.ts"
+import { LogWriter } from "./writer.ts"
+
+const DEFAULT_SUBSCRIBER_TIMEOUT_MS = 5_000
+const DEFAULT_RETRY_MS = 1_000
+
+/**
+ * The append-only record of a hub: one JSON line for each event, durable before it is acknowledged.
+ *
+ * It is itself a {@link HubListener}, and the hub's first one; it works as well alone. The constructor stores its
+ * parameters and does no I/O; the first call that needs the log opens it, or {@link AuditLog.open} does so at once.
+ * Opening for writing recovers: a torn last line is set aside and told in an `audit_recovered` record.
+ *
+ * One log per store and one writer per log: that there is one process is the store's lease; that there is one
+ * `AuditLog` in it is the caller's care, and is noticed (`TamperedError`) rather than prevented.
+ */
+export class AuditLog implements HubListener, AsyncDisposable {
+  readonly #store: KnowledgeStore
+  readonly #coverage: Coverage
+  readonly #required: boolean
+  readonly #readOnly: boolean
+  readonly #clock: Clock
+  readonly #logger: Logger
+  readonly #extent = new LogExtent()
+  readonly #writer: LogWriter
+  readonly #follower: Follower
+  readonly #subscribers: Subscribers
+  #opening: Promise<void> | undefined
+  #closing: Promise<void> | undefined
+  #torn: TornTail | undefined
+
+  constructor(store: KnowledgeStore, options: AuditLogOptions = {}) {
+    this.#store = store
+    this.#coverage = options.coverage ?? "standard"
+    this.#required = options.required ?? false
+    this.#readOnly = options.readOnly ?? false
+    this.#clock = options.clock ?? systemClock
+    this.#logger = options.logger ?? silentLogger
+    const timers = options.timers ?? systemTimers
+    this.#subscribers = new Subscribers({
+      timers,
+      timeoutMs: options.subscriberTimeoutMs ?? DEFAULT_SUBSCRIBER_TIMEOUT_MS,
+      logger: this.#logger,
+      tail: (from) => this.tail({ from }),
+    })
+    this.#writer = new LogWriter(store, this.#extent, {
+      clock: this.#clock,
+      timers,
+      retryMs: options.retryMs ?? DEFAULT_RETRY_MS,
+      logger: this.#logger,
+      ready: () => this.#open(),
+      onDurable: (batch) => this.#tell(batch),
+    })
+    this.#follower = new Follower(store, this.#extent, (error) => {
+      this.#logger.error({ err: error }, "the audit log cannot be followed")
+    })
+  }
+
+  /** Opens the log now, recovering it if need be. @throws the store's errors. */
+  static async open(store: KnowledgeStore, options?: AuditLogOptions): Promise<AuditLog> {
+    const log = new AuditLog(store, options)
+    await log.#open()
+    return log
+  }
+
+  /** Records that are durable. 0 until the log is open. */
+  get size(): number {
+    return this.#extent.size
+  }
+
+  /** Bytes that this process appended through this instance: not the size of the file. */
+  get bytesWritten(): number {
+    return this.#writer.bytesWritten
+  }
+
+  /** Hub events whose record could not be written at the first attempt. */
+  get failures(): number {
+    return this.#writer.failures
+  }
+
+  /** False while records that are required wait for the store to work again. */
+  get available(): boolean {
+    return this.#closing === undefined && this.#writer.available
+  }
+
+  /** What recovery set aside when this instance opened the log. */
+  get tornTail(): TornTail | undefined {
+    return this.#torn
+  }
+
+  /**
+   * Appends one record of any kind.
+   *
+   * The record is turned into its line before this returns; changing it later changes nothing. Receipts resolve in the
+   * order of the calls, each once its record is durable and the subscribers have been told.
+   *
+   * @throws (rejects) InvalidRecordError or RecordTooLargeError, with nothing written; the store's error when it could
+   * not be written, and then it was not; ClosedError after {@link close}.
+   */
+  append(record: object): Promise<AppendReceipt> {
+    let line: string
+    try {
+      line = encodeLine(record)
+    } catch (error) {
+      return Promise.reject(error as Error)
+    }
+    return this.#add(line, line.length + 1, "direct")
+  }
+
+  /**
+   * Appends a line that is ready, byte for byte: another log's record, its proofs kept.
+   *
+   * @param line without a newline; at most 65,535 bytes of UTF-8.
+   * @throws (rejects) InvalidInputError when it is not one JSON object on one line, else as {@link append}.
+   */
+  appendLine(line: string): Promise<AppendReceipt> {
+    const bytes = utf8(line).length
+    try {
+      if (line.includes("\n") || line.includes("\0")) {
+        throw new InvalidInputError("a line holds no newline and no NUL")
+      }
+      if (bytes > MAX_LINE_BYTES) throw new RecordTooLargeError(bytes, MAX_LINE_BYTES)
+      parseLine(line)
+    } catch (error) {
+      return Promise.reject(error as Error)
+    }
+    return this.#add(line, bytes + 1, "direct")
+  }
+
+  /** Every record, parsed, in memory. Empty when there is no log. @throws TamperedError at a line that is no record. */
+  async readAll(): Promise<AuditRecord[]> {
+    const records: AuditRecord[] = []
+    for await (const entry of this.entries()) records.push(entry.record)
+    return records
+  }
+
+  /**
+   * The entries `[from, to)`, by default all that are there when the reading starts; in constant memory.
+   *
+   * @throws TamperedError at the first line that is not a record, after everything before it was yielded.
+   */
+  async *entries(
+    options: { readonly from?: number; readonly to?: number; readonly signal?: AbortSignal } = {},
+  ): AsyncGenerator<LogEntry, void, undefined> {
+    const from = wholeNumber(options.from ?? 0, "from")
+    const to = wholeNumber(options.to ?? Number.MAX_SAFE_INTEGER, "to")
+    await this.#openToRead()
+    yield* readEntries(this.#store, this.#extent, { from, to, signal: options.signal })
+  }
+
+  /**
+   * Every entry from `from` on (default: from now on), past and future, each once and in order, never before it is
+   * durable. Ends quietly when the signal aborts or the log is closed. However slow its reader, it costs the writer
+   * nothing and holds no queue.
+   */
+  async *tail(
+    options: { readonly from?: number; readonly signal?: AbortSignal } = {},
+  ): AsyncGenerator<LogEntry, void, undefined> {
+    const { signal } = options
+    await this.#openToRead()
+    if (this.#readOnly) {
+      await this.#follower.start()
+      await this.#follower.look()
+    }
+    const from = wholeNumber(options.from ?? this.#extent.size, "from")
+    yield* tailEntries(this.#store, this.#extent, { from, signal, ended: () => this.#closing !== undefined })
+  }
+
+  /** One page of the records that the filter lets through. @throws InvalidInputError for a filter that is none. */
+  async query(options: QueryOptions = {}): Promise<QueryPage> {
+    await this.#openToRead()
+    return await queryPage(this.#store, this.#extent, options)
+  }
+
+  /** Counts of the records that the filter lets through. */
+  async stats(filter: LogFilter & { readonly signal?: AbortSignal } = {}): Promise<LogStats> {
+    await this.#openToRead()
+    return await countStats(this.#store, this.#extent, filter)
+  }
+
+  /**
+   * Calls back with every record that is appended from now on, in order, once it is durable. The record is frozen.
+   *
+   * @returns a function that ends it.
+   */
+  subscribe(callback: Subscriber): () => void {
+    return this.#subscribers.add(callback)
+  }
+
+  /** Ends the first subscription of `callback`; nothing happens when there is none. */
+  unsubscribe(callback: Subscriber): void {
+    this.#subscribers.remove(callback)
+  }
+
+  /**
+   * Writes what waits and ends the tails. Idempotent. The store stays open: it is the caller's.
+   *
+   * @throws AuditUnavailableError when required records could not be written.
+   */
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  // HubListener: each method turns its event into one record, or into none.
+
+  onHubEvent(kind: string, payload: object): Promise<void> | void {
+    if (this.#coverage !== "full") return
+    const fields = payload as Draft
+    const at = this.#atOf(fields)
+    switch (kind) {
+      case "started": {
+        const { size } = this
+        const tornBytes = this.#torn?.bytes ?? 0
+        return this.#record({
+          at,
+          kind: "hub_started",
+          version: fields["version"] ?? null,
+          size,
+          torn_bytes: tornBytes,
+        })
+      }
+      case "stopped":
+        return this.#record({ at, kind: "hub_stopped", reason: fields["reason"] ?? null })
+      case "quarantined":
+        return this.#record({
+          at,
+          kind,
+          path: fields["path"] ?? null,
+          reason: fields["reason"] ?? null,
+        })
+    }
+  }
+
+  onAgentEvent(agentId: string, kind: string, payload: object): Promise<void> | void {
+    return this.#record(agentRecord(agentId, kind, payload as Draft, this.#coverage, this.#atOf))
+  }
+
+  onChannelEvent(channelId: string, kind: string, payload: object): Promise<void> | void {
+    return this.#record(channelRecord(channelId, kind, payload as Draft, this.#coverage, this.#atOf))
+  }
+
+  onTaskEvent(taskId: string, kind: string, payload: object): Promise<void> | void {
+    return this.#record(taskRecord(taskId, kind, payload as Draft, this.#coverage, this.#atOf))
+  }
+
+  onExpectationFired(channelId: string, _expectation: string, violation: Violation): Promise<void> | void {
+    return this.#record(expectationRecord(channelId, violation, this.#now()))
+  }
+
+  onTurnFailed(channelId: string, agentId: string, envelopeId: string, error: Error): Promise<void> | void {
+    return this.#record(turnFailedRecord(channelId, agentId, envelopeId, error, this.#coverage, this.#now()))
+  }
+
+  onEnvelopeRejected(envelope: Envelope, reason: Error): Promise<void> | void {
+    if (this.#coverage === "full") return this.#record(envelopeRejectedRecord(envelope, reason, this.#now()))
+  }
+
+  onDispatchFailed(envelope: Envelope, recipientId: string, reason: Error): Promise<void> | void {
+    if (this.#coverage !== "full") return
+    const { channel_id, envelope_id } = envelope
+    const fields = { channel_id, envelope_id, recipient_id: recipientId, reason: reason.message }
+    return this.#record({ at: this.#now(), kind: "dispatch_failed", ...fields })
+  }
+
+  onInboxPressure(agentId: string, pending: number, cap: number): Promise<void> | void {
+    if (this.#coverage !== "full") return
+    return this.#record({ at: this.#now(), kind: "inbox_pressure", agent_id: agentId, pending, cap })
+  }
+
+  onAuthFailed(name: string, scheme: string, reason: HansardError): Promise<void> | void {
+    if (this.#coverage !== "full") return
+    return this.#record({ at: this.#now(), kind: "auth_failed", name, scheme, reason: reason.message })
+  }
+
+  onAccessDenied(op: string, agentId: string | null, reason: HansardError): Promise<void> | void {
+    if (this.#coverage !== "full") return
+    return this.#record({
+      at: this.#now(),
+      kind: "access_denied",
+      op,
+      agent_id: agentId,
+      reason: reason.message,
+      ...(agentId === null ? {} : { actor_id: agentId }),
+    })
+  }
+
+  /** A hub event's record. Whatever happens to it is counted and told; it is never lost in silence. */
+  #record(draft: Draft | undefined): Promise<void> | void {
+    if (draft === undefined) return
+    let line: string
+    try {
+      line = encodeLineFitting(draft)
+    } catch (error) {
+      this.#logger.error({ err: error, kind: draft["kind"] }, "a hub event could not be made into a record")
+      this.#writer.loseUnwritten(error)
+      return
+    }
+    const added = this.#add(line, line.length + 1, this.#required ? "required" : "event")
+    return added.then(() => {})
+  }
+
+  #add(line: string, bytes: number, importance: "direct" | "event" | "required"): Promise<AppendReceipt> {
+    if (this.#closing !== undefined) return Promise.reject(new ClosedError("the audit log"))
+    if (this.#readOnly) {
+      return Promise.reject(
+        new InvalidInputError("the audit log is open for reading only", {
+          hint: "Open it without readOnly.",
+        }),
+      )
+    }
+    return this.#writer.add(line, bytes, importance)
+  }
+
+  #tell(batch: DurableBatch): Promise<void> | undefined {
+    if (this.#subscribers.count === 0) return undefined
+    return this.#subscribers.tell(() => entriesOfBatch(batch))
+  }
+
+  /** Opens once; a failed opening may be tried again. */
+  #open(): Promise<void> {
+    if (this.#opening !== undefined) return this.#opening
+    const opening = this.#readOnly ? this.#follower.look() : this.#recover()
+    this.#opening = opening
+    opening.catch(() => {
+      this.#opening = undefined
+    })
+    return opening
+  }
+
+  async #recover(): Promise<void> {
+    const torn = await recover(this.#store, this.#extent)
+    if (torn === undefined) return
+    this.#torn = torn
+    this.#logger.warn({ bytes: torn.bytes, path: torn.path }, "a torn tail of the audit log was set aside")
+    const fields = { torn_bytes: torn.bytes, torn_path: torn.path }
+    const line = encodeLine({ at: this.#now(), kind: "audit_recovered", ...fields })
+    // Not awaited: it goes with the first batch, and a full disk must not stop the log from being read.
+    void this.#writer.add(line, line.length + 1, "event").catch(() => {})
+  }
+
+  async #openToRead(): Promise<void> {
+    if (this.#closing !== undefined) throw new ClosedError("the audit log")
+    if (this.#readOnly && this.#opening !== undefined) {
+      await this.#opening
+      await this.#follower.look()
+      return
+    }
+    await this.#open()
+  }
+
+  async #close(): Promise<void> {
+    try {
+      await this.#opening?.catch(() => {})
+      await this.#writer.close()
+    } finally {
+      this.#extent.wakeAll()
+      await this.#follower[Symbol.asyncDispose]()
+    }
+  }
+
+  readonly #now = (): string => isoTime(this.#clock())
+
+  /** The event's own time if it has one, else the log's. */
+  readonly #atOf = (payload: Draft): string => {
+    const at = payload["at"]
+    return typeof at === "string" && at !== "" ? at : this.#now()
+  }
+}
+
+function wholeNumber(value: number, name: string): number {
+  if (!Number.isSafeInteger(value) || value < 0) {
+    throw new InvalidInputError(`${name} must be a whole number from 0, not ${value}`)
+  }
+  return value
+}

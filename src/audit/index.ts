@@ -1,0 +1,17 @@
+export { AuditLog } from "./audit-log.ts"
+export { agentsOf } from "./filter.ts"
+export { LOG_PATH, TORN_FOLDER } from "./paths.ts"
+export { MAX_LIMIT } from "./query.ts"
+export type { TornTail } from "./recover.ts"
+export type {
+  AppendReceipt,
+  AuditLogOptions,
+  AuditRecord,
+  Coverage,
+  LogEntry,
+  LogFilter,
+  LogStats,
+  QueryOptions,
+  QueryPage,
+  Subscriber,
+} from "./types.ts"

@@ -1,0 +1,94 @@
+import type { Clock, Timers } from "../core/system.ts"
+import type { Logger } from "../core/logger.ts"
+
+/** A record as it was read back: `at`, `kind`, and whatever the kind carries. */
+export type AuditRecord = Readonly<Record<string, unknown>>
+
+/** One record and where it lies. */
+export interface LogEntry {
+  /** From 0: record *i* is line *i* of the log. */
+  readonly index: number
+  /** Where the line starts, in bytes from the start of the log. */
+  readonly offset: number
+  /** Verbatim, without its newline: what is stored, hashed, proved and shown. */
+  readonly line: string
+  /** Parsed from the line on first use, and frozen. */
+  readonly record: AuditRecord
+}
+
+/** Says that a record is durable. */
+export interface AppendReceipt {
+  readonly index: number
+}
+
+export type Subscriber = (record: AuditRecord) => Promise<void> | void
+
+/** Which events become records: `3.2` or `3.3` of SPEC.md. */
+export type Coverage = "standard" | "full"
+
+export interface AuditLogOptions {
+  /** Default `"standard"`: the kinds and keys of AG2's log, no more. `"full"` adds what an auditor asks for. */
+  readonly coverage?: Coverage
+  /**
+   * What happens when a hub event's record cannot be written. Default false: the loss is logged, counted in
+   * `failures`, and told in an `audit_gap` record as soon as writing works again. True: the record is kept and retried,
+   * and the listener method rejects with `AuditUnavailableError`, so that the hub acknowledges nothing unrecorded; the
+   * price is that the hub stands still while its disk does.
+   */
+  readonly required?: boolean
+  /** Reading only: no lease, no recovery, no append. Default false. */
+  readonly readOnly?: boolean
+  /** How long one append waits for all subscribers together. Default 5,000; then it is logged and goes on. */
+  readonly subscriberTimeoutMs?: number
+  /** How often writing is tried again after it failed. Default 1,000. */
+  readonly retryMs?: number
+  readonly clock?: Clock
+  readonly timers?: Timers
+  /** Default: silent. */
+  readonly logger?: Logger
+}
+
+export interface LogFilter {
+  readonly kind?: string | readonly string[]
+  /** Any field that names an agent. */
+  readonly agent?: string
+  readonly channel?: string
+  readonly task?: string
+  readonly outcome?: string
+  /** ISO 8601, or milliseconds since the epoch; of `at`, inclusive. */
+  readonly from?: string | number
+  /** The same, exclusive. */
+  readonly to?: string | number
+  /** A part of the line, as it is stored. */
+  readonly text?: string
+}
+
+export interface QueryOptions extends LogFilter {
+  /** Default `"asc"`: oldest first. */
+  readonly order?: "asc" | "desc"
+  /** Default 100, at most 10,000. */
+  readonly limit?: number
+  /** `next_cursor` of the page before. */
+  readonly cursor?: string
+  readonly signal?: AbortSignal
+}
+
+export interface QueryPage {
+  readonly records: readonly LogEntry[]
+  /** `null` at the end. It stays good while the log grows, and over restarts. */
+  readonly next_cursor: string | null
+  /** How many records were looked at for this page. */
+  readonly scanned: number
+  /** How many records the log held. */
+  readonly size: number
+}
+
+export interface LogStats {
+  readonly total: number
+  readonly by_kind: Readonly<Record<string, number>>
+  readonly by_outcome: Readonly<Record<string, number>>
+  readonly by_agent: Readonly<Record<string, number>>
+  /** The least and greatest `at` of the counted records, `null` when there is none. */
+  readonly first_at: string | null
+  readonly last_at: string | null
+}

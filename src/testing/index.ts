@@ -1,0 +1,1 @@
+export { testStore, type StoreUnderTest } from "./store.ts"

@@ -1,0 +1,110 @@
+/**
+ * `kill -9` at random moments: every acknowledged record is there once, in order, and nothing else but one tail that
+ * was not acknowledged. The log is the same one over all the kills, so recovery is part of what is tested.
+ *
+ * `HANSARD_CRASHES` sets how many (default 12; 100 in CI; 1,000 for a long evening).
+ */
+import { spawn } from "node:child_process"
+import { mkdtemp, rm } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { afterAll, beforeAll, expect, test } from "vitest"
+import { AuditLog } from "../../src/audit/index.ts"
+import { FileStore } from "../../src/store/index.ts"
+import { seeded, testSeed } from "../support/fake-time.ts"
+
+const CRASHES = Number(process.env["HANSARD_CRASHES"] ?? (process.env["CI"] ? 100 : 12))
+let dir: string
+
+beforeAll(async () => {
+  dir = await mkdtemp(join(tmpdir(), "hansard-crash-"))
+})
+afterAll(async () => {
+  await rm(dir, { recursive: true, force: true })
+})
+
+interface Life {
+  readonly run: string
+  /** By `n`: the index that was acknowledged. */
+  readonly acknowledged: Map<number, number>
+}
+
+/** Starts a writer and kills it `milliseconds` after its log is open. */
+async function liveAndDie(run: string, inFlight: number, milliseconds: number): Promise<Life> {
+  const child = spawn(
+    process.execPath,
+    [join(import.meta.dirname, "writer.ts"), dir, run, String(inFlight)],
+    {
+      stdio: ["ignore", "pipe", "pipe"],
+    },
+  )
+  let said = ""
+  let complaints = ""
+  let armed = false
+  child.stderr.on("data", (chunk: Buffer) => (complaints += chunk.toString()))
+  child.stdout.on("data", (chunk: Buffer) => {
+    said += chunk.toString()
+    if (armed) return
+    armed = true
+    setTimeout(() => child.kill("SIGKILL"), milliseconds)
+  })
+  const signal = await new Promise<string | null>((resolve) => child.on("close", (_code, by) => resolve(by)))
+  expect(signal, complaints).toBe("SIGKILL")
+  // The last line may have been cut off by the kill.
+  const whole = said.slice(0, said.lastIndexOf("\n") + 1)
+  const pairs = [...whole.matchAll(/^(\d+) (\d+)$/gm)].map((match): [number, number] => [
+    Number(match[1]),
+    Number(match[2]),
+  ])
+  return { run, acknowledged: new Map(pairs) }
+}
+
+test(
+  `${CRASHES} kills: nothing acknowledged is lost, repeated or out of order`,
+  { timeout: 60_000 + CRASHES * 2_000 },
+  async () => {
+    const seed = testSeed()
+    console.info(`crash test: HANSARD_SEED=${seed}`)
+    const random = seeded(seed)
+    const lives: Life[] = []
+    for (let crash = 0; crash < CRASHES; crash++) {
+      const inFlight = [1, 3, 64, 500][Math.floor(random() * 4)] ?? 1
+      lives.push(await liveAndDie(`run-${crash}`, inFlight, random() * 40))
+    }
+
+    await using store = await FileStore.open(dir)
+    await using log = await AuditLog.open(store)
+    const next = new Map(lives.map(({ run }) => [run, 0]))
+    const acknowledged = new Map(lives.map((life) => [life.run, life.acknowledged]))
+    let checked = 0
+    let newestRun = -1
+    let unacknowledged = 0
+    for await (const { index, record } of log.entries()) {
+      if (record["kind"] === "audit_recovered") continue
+      const run = String(record["run"])
+      const n = Number(record["n"])
+      // Runs follow one another, and inside a run the records are 0, 1, 2, … : in order, each once.
+      const number = Number(run.slice("run-".length))
+      expect(number).toBeGreaterThanOrEqual(newestRun)
+      newestRun = number
+      expect(n, `${run} at ${index}`).toBe(next.get(run))
+      next.set(run, n + 1)
+      const told = acknowledged.get(run)?.get(n)
+      if (told === undefined) unacknowledged++
+      else {
+        expect(told).toBe(index)
+        checked++
+      }
+    }
+    for (const { run, acknowledged } of lives) {
+      const last = Math.max(-1, ...acknowledged.keys())
+      expect(next.get(run), `${run}: acknowledged up to ${last}`).toBeGreaterThan(last)
+    }
+    const total = lives.reduce((sum, life) => sum + life.acknowledged.size, 0)
+    expect(checked).toBe(total)
+    expect(total).toBeGreaterThan(CRASHES)
+    console.info(
+      `${CRASHES} kills, ${total} acknowledged records there, ${unacknowledged} more in unacknowledged tails`,
+    )
+  },
+)

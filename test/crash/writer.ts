@@ -1,0 +1,27 @@
+/** A process that appends until it is killed, and says which records were acknowledged. Run by kill.test.ts. */
+import { writeSync } from "node:fs"
+import { AuditLog } from "../../src/audit/index.ts"
+import { FileStore } from "../../src/store/index.ts"
+
+const [dir = "", run = "", inFlight = "1"] = process.argv.slice(2)
+const store = await FileStore.open(dir)
+const log = await AuditLog.open(store)
+writeSync(1, "open\n")
+let n = 0
+await Promise.all(
+  Array.from({ length: Number(inFlight) }, async () => {
+    for (;;) {
+      const mine = n++
+      const pad = "é".repeat((mine * 7919) % 300)
+      const { index } = await log.append({
+        at: "2026-05-05T10:00:00Z",
+        kind: "crash_test",
+        run,
+        n: mine,
+        pad,
+      })
+      // Straight to the pipe: what was acknowledged before the kill has been said before the kill.
+      writeSync(1, `${mine} ${index}\n`)
+    }
+  }),
+)
