@@ -5,7 +5,7 @@
 // build is made again only when a source file has.
 import { spawnSync } from "node:child_process"
 import { createHash } from "node:crypto"
-import { existsSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { dirname, join, delimiter } from "node:path"
 import { fileURLToPath } from "node:url"
 
@@ -15,6 +15,8 @@ const OLDEST_NODE = [22, 15]
 
 install()
 const node = developmentNode()
+// Ctrl-C goes to the child as well, whose way of ending is ours.
+process.on("SIGINT", () => {})
 const [task, ...args] = process.argv.slice(2)
 const code = run(task, args)
 process.exit(code)
@@ -58,13 +60,41 @@ function build({ force = false } = {}) {
   return code
 }
 
-/** `npm ci`, unless it already ran for this very lock file. */
+/** `npm ci`, unless it already ran for this very lock file. Of several that start at once, one does it. */
 function install() {
   const wanted = createHash("sha256")
     .update(readFileSync(join(root, "package-lock.json")))
     .digest("hex")
   const stamp = join(modules, ".hansard-setup")
-  if (existsSync(stamp) && readFileSync(stamp, "utf8") === wanted) return
+  const isDone = () => existsSync(stamp) && readFileSync(stamp, "utf8") === wanted
+  if (isDone()) return
+  const lock = join(root, ".installing")
+  while (!take(lock)) {
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 500)
+    if (isDone()) return
+  }
+  try {
+    if (!isDone()) npmCi()
+    mkdirSync(modules, { recursive: true })
+    writeFileSync(stamp, wanted)
+  } finally {
+    rmSync(lock, { recursive: true, force: true })
+  }
+}
+
+/** A lock that an installation left behind when it was killed is taken over after ten minutes. */
+function take(lock) {
+  try {
+    if (existsSync(lock) && Date.now() - statSync(lock).mtimeMs > 600_000) rmSync(lock, { recursive: true })
+    mkdirSync(lock)
+    return true
+  } catch (error) {
+    if (error.code === "EEXIST" || error.code === "ENOENT") return false
+    throw error
+  }
+}
+
+function npmCi() {
   process.stderr.write("hansard: installing the development dependencies (once)\n")
   // No script of any package is needed: the development Node lies in its package as a file.
   const npm = process.platform === "win32" ? "npm.cmd" : "npm"
@@ -73,12 +103,10 @@ function install() {
     stdio: ["ignore", process.stderr, process.stderr],
     shell: process.platform === "win32",
   })
-  if (done.status !== 0) {
-    process.stderr.write("hansard: `npm ci` failed; mend what it says above and run this again\n")
-    process.exit(2)
-  }
-  mkdirSync(modules, { recursive: true })
-  writeFileSync(stamp, wanted)
+  if (done.status === 0) return
+  process.stderr.write("hansard: `npm ci` failed; mend what it says above and run this again\n")
+  rmSync(join(root, ".installing"), { recursive: true, force: true })
+  process.exit(2)
 }
 
 /** The Node of the package that fits this machine; else this very Node, if it is new enough. */

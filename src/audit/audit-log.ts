@@ -2,11 +2,8 @@ import { ClosedError, InvalidInputError, RecordTooLargeError } from "../core/err
 import { encodeLine, encodeLineFitting, MAX_LINE_BYTES, parseLine } from "../core/line.ts"
 import { silentLogger } from "../core/logger.ts"
 import type { Logger } from "../core/logger.ts"
-import { isoTime, systemClock, systemTimers } from "../core/system.ts"
-import type { Clock } from "../core/system.ts"
+import { systemClock, systemTimers } from "../core/system.ts"
 import { utf8 } from "../core/bytes.ts"
-import type { HansardError } from "../core/errors.ts"
-import type { Envelope, HubListener, Violation } from "../model/index.ts"
 import type { KnowledgeStore } from "../store/contract.ts"
 import { entriesOfBatch, LogExtent } from "./extent.ts"
 import type { DurableBatch } from "./extent.ts"
@@ -17,20 +14,12 @@ import { recover } from "./recover.ts"
 import type { TornTail } from "./recover.ts"
 import { Subscribers } from "./subscribers.ts"
 import { tailEntries } from "./tail.ts"
-import {
-  agentRecord,
-  channelRecord,
-  envelopeRejectedRecord,
-  expectationRecord,
-  taskRecord,
-  turnFailedRecord,
-} from "./translate.ts"
+import { HubRecorder } from "./recorder.ts"
 import type { Draft } from "./translate.ts"
 import type {
   AppendReceipt,
   AuditLogOptions,
   AuditRecord,
-  Coverage,
   LogEntry,
   LogFilter,
   LogStats,
@@ -53,12 +42,10 @@ const DEFAULT_RETRY_MS = 1_000
  * One log per store and one writer per log: that there is one process is the store's lease; that there is one
  * `AuditLog` in it is the caller's care, and is noticed (`TamperedError`) rather than prevented.
  */
-export class AuditLog implements HubListener, AsyncDisposable {
+export class AuditLog extends HubRecorder implements AsyncDisposable {
   readonly #store: KnowledgeStore
-  readonly #coverage: Coverage
   readonly #required: boolean
   readonly #readOnly: boolean
-  readonly #clock: Clock
   readonly #logger: Logger
   readonly #extent = new LogExtent()
   readonly #writer: LogWriter
@@ -69,11 +56,11 @@ export class AuditLog implements HubListener, AsyncDisposable {
   #torn: TornTail | undefined
 
   constructor(store: KnowledgeStore, options: AuditLogOptions = {}) {
+    const clock = options.clock ?? systemClock
+    super(options.coverage ?? "standard", clock)
     this.#store = store
-    this.#coverage = options.coverage ?? "standard"
     this.#required = options.required ?? false
     this.#readOnly = options.readOnly ?? false
-    this.#clock = options.clock ?? systemClock
     this.#logger = options.logger ?? silentLogger
     const timers = options.timers ?? systemTimers
     this.#subscribers = new Subscribers({
@@ -83,7 +70,7 @@ export class AuditLog implements HubListener, AsyncDisposable {
       tail: (from) => this.tail({ from }),
     })
     this.#writer = new LogWriter(store, this.#extent, {
-      clock: this.#clock,
+      clock,
       timers,
       retryMs: options.retryMs ?? DEFAULT_RETRY_MS,
       logger: this.#logger,
@@ -103,7 +90,7 @@ export class AuditLog implements HubListener, AsyncDisposable {
   }
 
   /** Records that are durable. 0 until the log is open. */
-  get size(): number {
+  override get size(): number {
     return this.#extent.size
   }
 
@@ -123,7 +110,7 @@ export class AuditLog implements HubListener, AsyncDisposable {
   }
 
   /** What recovery set aside when this instance opened the log. */
-  get tornTail(): TornTail | undefined {
+  override get tornTail(): TornTail | undefined {
     return this.#torn
   }
 
@@ -245,92 +232,8 @@ export class AuditLog implements HubListener, AsyncDisposable {
     return this.close()
   }
 
-  // HubListener: each method turns its event into one record, or into none.
-
-  onHubEvent(kind: string, payload: object): Promise<void> | void {
-    if (this.#coverage !== "full") return
-    const fields = payload as Draft
-    const at = this.#atOf(fields)
-    switch (kind) {
-      case "started": {
-        const { size } = this
-        const tornBytes = this.#torn?.bytes ?? 0
-        return this.#record({
-          at,
-          kind: "hub_started",
-          version: fields["version"] ?? null,
-          size,
-          torn_bytes: tornBytes,
-        })
-      }
-      case "stopped":
-        return this.#record({ at, kind: "hub_stopped", reason: fields["reason"] ?? null })
-      case "quarantined":
-        return this.#record({
-          at,
-          kind,
-          path: fields["path"] ?? null,
-          reason: fields["reason"] ?? null,
-        })
-    }
-  }
-
-  onAgentEvent(agentId: string, kind: string, payload: object): Promise<void> | void {
-    return this.#record(agentRecord(agentId, kind, payload as Draft, this.#coverage, this.#atOf))
-  }
-
-  onChannelEvent(channelId: string, kind: string, payload: object): Promise<void> | void {
-    return this.#record(channelRecord(channelId, kind, payload as Draft, this.#coverage, this.#atOf))
-  }
-
-  onTaskEvent(taskId: string, kind: string, payload: object): Promise<void> | void {
-    return this.#record(taskRecord(taskId, kind, payload as Draft, this.#coverage, this.#atOf))
-  }
-
-  onExpectationFired(channelId: string, _expectation: string, violation: Violation): Promise<void> | void {
-    return this.#record(expectationRecord(channelId, violation, this.#now()))
-  }
-
-  onTurnFailed(channelId: string, agentId: string, envelopeId: string, error: Error): Promise<void> | void {
-    return this.#record(turnFailedRecord(channelId, agentId, envelopeId, error, this.#coverage, this.#now()))
-  }
-
-  onEnvelopeRejected(envelope: Envelope, reason: Error): Promise<void> | void {
-    if (this.#coverage === "full") return this.#record(envelopeRejectedRecord(envelope, reason, this.#now()))
-  }
-
-  onDispatchFailed(envelope: Envelope, recipientId: string, reason: Error): Promise<void> | void {
-    if (this.#coverage !== "full") return
-    const { channel_id, envelope_id } = envelope
-    const fields = { channel_id, envelope_id, recipient_id: recipientId, reason: reason.message }
-    return this.#record({ at: this.#now(), kind: "dispatch_failed", ...fields })
-  }
-
-  onInboxPressure(agentId: string, pending: number, cap: number): Promise<void> | void {
-    if (this.#coverage !== "full") return
-    return this.#record({ at: this.#now(), kind: "inbox_pressure", agent_id: agentId, pending, cap })
-  }
-
-  onAuthFailed(name: string, scheme: string, reason: HansardError): Promise<void> | void {
-    if (this.#coverage !== "full") return
-    return this.#record({ at: this.#now(), kind: "auth_failed", name, scheme, reason: reason.message })
-  }
-
-  onAccessDenied(op: string, agentId: string | null, reason: HansardError): Promise<void> | void {
-    if (this.#coverage !== "full") return
-    return this.#record({
-      at: this.#now(),
-      kind: "access_denied",
-      op,
-      agent_id: agentId,
-      reason: reason.message,
-      ...(agentId === null ? {} : { actor_id: agentId }),
-    })
-  }
-
   /** A hub event's record. Whatever happens to it is counted and told; it is never lost in silence. */
-  #record(draft: Draft | undefined): Promise<void> | void {
-    if (draft === undefined) return
+  protected override record(draft: Draft): Promise<void> | void {
     let line: string
     try {
       line = encodeLineFitting(draft)
@@ -377,7 +280,7 @@ export class AuditLog implements HubListener, AsyncDisposable {
     this.#torn = torn
     this.#logger.warn({ bytes: torn.bytes, path: torn.path }, "a torn tail of the audit log was set aside")
     const fields = { torn_bytes: torn.bytes, torn_path: torn.path }
-    const line = encodeLine({ at: this.#now(), kind: "audit_recovered", ...fields })
+    const line = encodeLine({ at: this.now(), kind: "audit_recovered", ...fields })
     // Not awaited: it goes with the first batch, and a full disk must not stop the log from being read.
     void this.#writer.add(line, line.length + 1, "event").catch(() => {})
   }
@@ -400,14 +303,6 @@ export class AuditLog implements HubListener, AsyncDisposable {
       this.#extent.wakeAll()
       await this.#follower[Symbol.asyncDispose]()
     }
-  }
-
-  readonly #now = (): string => isoTime(this.#clock())
-
-  /** The event's own time if it has one, else the log's. */
-  readonly #atOf = (payload: Draft): string => {
-    const at = payload["at"]
-    return typeof at === "string" && at !== "" ? at : this.#now()
   }
 }
 

@@ -1,5 +1,5 @@
 export { AuditLog } from "./audit-log.ts"
-export { agentsOf } from "./filter.ts"
+export { agentsOf, compileFilter } from "./filter.ts"
 export { LOG_PATH, TORN_FOLDER } from "./paths.ts"
 export { MAX_LIMIT } from "./query.ts"
 export type { TornTail } from "./recover.ts"

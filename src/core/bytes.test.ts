@@ -33,9 +33,9 @@ test("bytes are compared by what is in them", () => {
 
 test("parts are joined in order into bytes of their own", () => {
   const part = Uint8Array.of(1, 2)
-  const joined = concatBytes([part, Uint8Array.of(), Uint8Array.of(3)])
+  const joined = concatBytes([part, Uint8Array.of(3, 4), Uint8Array.of()])
   part[0] = 9
-  expect(joined).toEqual(Uint8Array.of(1, 2, 3))
+  expect(joined).toEqual(Uint8Array.of(1, 2, 3, 4))
   expect(concatBytes([])).toEqual(Uint8Array.of())
   expect(concatBytes([part])).not.toBe(part)
 })

@@ -8,6 +8,8 @@ export type ErrorCode =
   | "access_denied"
   | "audit_unavailable"
   | "auth_failed"
+  | "bad_proof"
+  | "bad_signature"
   | "closed"
   | "inbox_full"
   | "invalid_input"

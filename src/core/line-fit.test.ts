@@ -96,6 +96,13 @@ describe("fitting", () => {
     expect(read).toEqual({ ...base, other: "o", "…": "[cut 1 keys]" })
   })
 
+  test("a record's own property of the mark's name gives way to the mark", () => {
+    const many = Array.from({ length: 30_000 }, (_, i) => [`key_${i}`, i] as const)
+    const line = encodeLineFitting({ ...base, "…": "own", ...Object.fromEntries(many) })
+    expect(line.split(String.raw`"\u2026": `)).toHaveLength(2)
+    expect(parseLine(line)["…"]).toMatch(/^\[cut \d+ keys\]$/)
+  })
+
   test("what is not a record is refused all the same", () => {
     const cycle: Record<string, unknown> = { long: "x".repeat(70_000) }
     cycle.me = cycle

@@ -42,24 +42,33 @@ describe("parsing", () => {
   })
 
   test("keys with escapes are right, whatever was parsed before (nodejs/node#63785)", () => {
-    for (const [before, key] of [
+    const pairs = [
       ["\\", "\n"],
       ["\\", "é"],
       ["\\", '"'],
       ["caf\\", "café"],
       ["\\u", "\u0001b"],
-    ] as const) {
-      JSON.parse(`{"p": [], ${JSON.stringify(before)}: 0}`)
-      const escaped = JSON.stringify(key).replace(/é/, "\\u00e9")
-      for (const colon of [":", " :", `${" ".repeat(20)}:`]) {
-        const text = `{"p": 1, ${escaped}${colon} {"p": "\\n: \\"", ${escaped}: [2, {"p": 3}]}, "__proto__": 4}`
-        const read = parseLine(text)
+    ] as const
+    const colons = [":", " :", `${" ".repeat(20)}:`]
+    for (const [i, [before, key]] of pairs.entries()) {
+      for (const [j, colon] of colons.entries()) {
+        // V8 goes wrong only where one key alone has followed this one, and when the wrong key is the last.
+        const first = `first_${i}_${j}`
+        JSON.parse(`{"${first}": [], ${JSON.stringify(before)}: 0}`)
+        const escaped = JSON.stringify(key).replace(/é/, "\\u00e9")
+        const read = parseLine(`{"${first}": 1, ${escaped}${colon} 2}`)
         expect(Object.entries(read)).toEqual([
-          ["p", 1],
-          [key, { p: '\n: "', [key]: [2, { p: 3 }] }],
-          ["__proto__", 4],
+          [first, 1],
+          [key, 2],
         ])
-        expect(parseLine(text.replace("4", "NaN"))[key]).toEqual(read[key])
+        const nested = parseLine(
+          `{"s": "\\"x\\\\", ${escaped}${colon} [{${escaped}: 1}, NaN], "__proto__": 2}`,
+        )
+        expect(Object.entries(nested)).toEqual([
+          ["s", '"x\\'],
+          [key, [{ [key]: 1 }, "NaN"]],
+          ["__proto__", 2],
+        ])
       }
     }
   })

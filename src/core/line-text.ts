@@ -69,11 +69,10 @@ export function sortedByCodePoint(keys: readonly string[]): string[] {
 }
 
 function compareCodePoints(a: string, b: string): number {
-  for (let at = 0; ;) {
+  for (let at = 0; ; at++) {
     const left = a.codePointAt(at) ?? -1
     const right = b.codePointAt(at) ?? -1
     if (left !== right) return left - right
     if (left === -1) return 0
-    at += left > 0xffff ? 2 : 1
   }
 }

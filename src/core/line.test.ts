@@ -281,6 +281,13 @@ describe("coercion", () => {
     expect(encodeLine({ a: 1, b: 2, c: 3, d: {} })).toBe('{"a": 1, "b": 2, "c": 3, "d": {}}')
   })
 
+  test("any number of undefined properties are left out", () => {
+    const record = Object.fromEntries(
+      Array.from({ length: 200_000 }, (_, i) => [`k${i}`, i % 99_999 === 7 ? i : undefined]),
+    )
+    expect(encodeLine(record)).toBe('{"k100006": 100006, "k7": 7}')
+  })
+
   test("a revoked proxy is unreadable", () => {
     const { proxy, revoke } = Proxy.revocable({}, {})
     revoke()
@@ -345,6 +352,12 @@ describe("refusals", () => {
   ])("%s is not a record", (_name, value) => {
     expect(() => encodeLine(value as unknown as object)).toThrow(InvalidRecordError)
     expect(() => encodeLineFitting(value as unknown as object)).toThrow(InvalidRecordError)
+  })
+
+  test("an array is called one, whatever its prototype", () => {
+    for (const value of [[1], Object.setPrototypeOf([1], null) as object]) {
+      expect(() => encodeLine(value)).toThrow("a record must be a plain object; this is an array")
+    }
   })
 
   test("a cycle is refused by the path of its end and of its start", () => {

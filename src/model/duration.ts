@@ -15,9 +15,8 @@ export function parseDuration(duration: Duration): number {
   const match = typeof duration === "string" ? /^(?:([+-]?\d+)\s*([smhd]?))?$/.exec(duration.trim()) : null
   const seconds = match === null ? NaN : Number(match[1] ?? 0) * (UNIT_SECONDS[match[2] ?? ""] ?? NaN)
   if (!Number.isSafeInteger(seconds)) {
-    throw new InvalidInputError(
-      `${JSON.stringify(duration)} is not a duration such as 90, "30s", "15m", "2h" or "1d"`,
-    )
+    const shown = typeof duration === "string" ? JSON.stringify(duration) : String(duration)
+    throw new InvalidInputError(`${shown} is not a duration such as 90, "30s", "15m", "2h" or "1d"`)
   }
   return seconds
 }

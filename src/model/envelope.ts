@@ -59,7 +59,7 @@ export function isVisibleTo(envelope: Pick<Envelope, "sender_id" | "audience">, 
   return envelope.sender_id === agentId || envelope.audience === null || envelope.audience.includes(agentId)
 }
 
-/** All fifteen keys, with the defaults for what the sender left out. */
+/** All fourteen keys, with the defaults for what the sender left out. */
 export function makeEnvelope(request: EnvelopeRequest): Envelope {
   return {
     channel_id: request.channel_id,

@@ -1,0 +1,101 @@
+import { InvalidArgumentError, Option } from "commander"
+import type { Command } from "commander"
+import type { AuditLog, LogFilter } from "../audit/index.ts"
+import { encodeLine } from "../core/line.ts"
+import { parseTime } from "../core/system.ts"
+import { usageError } from "./report.ts"
+import { DEFAULT_DIR } from "./folder.ts"
+
+export interface FilterOptions {
+  readonly kind?: readonly string[]
+  readonly agent?: string
+  readonly channel?: string
+  readonly task?: string
+  readonly outcome?: string
+  readonly since?: string
+  readonly until?: string
+  readonly text?: string
+}
+
+export function addCommonOptions(command: Command): Command {
+  return command
+    .option("--dir <folder>", "data folder; the log lies in its store/", DEFAULT_DIR)
+    .option("--json", "JSON for programs, errors included")
+}
+
+export function addFilterOptions(command: Command): Command {
+  return command
+    .option("--kind <kinds>", "only these kinds; repeat it, or separate with commas", parseKinds)
+    .option("--agent <id-or-name>", "records that name this agent")
+    .option("--channel <id>", "records of this channel")
+    .option("--task <id>", "records of this task")
+    .option("--outcome <outcome>", "completed, failed, expired or cancelled")
+    .option("--since <time>", "from this time on (ISO 8601)", parseTimeOption)
+    .option("--until <time>", "before this time (ISO 8601)", parseTimeOption)
+    .option("--text <part>", "records whose line contains this")
+}
+
+/** `--from` and `--to`, as the service's filters are called: other names for `--since` and `--until`. */
+export function addTimeSynonyms(command: Command): Command {
+  return command
+    .addOption(
+      new Option("--from <time>", "the same as --since").argParser(parseTimeOption).conflicts("since"),
+    )
+    .addOption(new Option("--to <time>", "the same as --until").argParser(parseTimeOption).conflicts("until"))
+}
+
+/** @param log looks up the agent when it was given by name: the newest that was registered under it. */
+export async function filterOf(
+  options: FilterOptions & { readonly from?: string; readonly to?: string },
+  log: AuditLog,
+): Promise<LogFilter> {
+  const { kind, channel, task, outcome, text } = options
+  const from = options.since ?? options.from
+  const to = options.until ?? options.to
+  const agent = options.agent === undefined ? undefined : await agentId(options.agent, log)
+  return {
+    ...(kind === undefined ? {} : { kind }),
+    ...(agent === undefined ? {} : { agent }),
+    ...(channel === undefined ? {} : { channel }),
+    ...(task === undefined ? {} : { task }),
+    ...(outcome === undefined ? {} : { outcome }),
+    ...(from === undefined ? {} : { from }),
+    ...(to === undefined ? {} : { to }),
+    ...(text === undefined ? {} : { text }),
+  }
+}
+
+/** A whole number, `min` or more. */
+export function wholeNumber(min: number): (text: string) => number {
+  return (text) => {
+    const value = /^\d+$/.test(text) ? Number(text) : NaN
+    if (!Number.isSafeInteger(value) || value < min) {
+      throw new InvalidArgumentError(`It must be a whole number from ${min}.`)
+    }
+    return value
+  }
+}
+
+const ID = /^[0-9a-f]{32}$/
+
+async function agentId(idOrName: string, log: AuditLog): Promise<string> {
+  if (ID.test(idOrName)) return idOrName
+  const asWritten = encodeLine({ name: idOrName }).slice(1, -1)
+  const { records } = await log.query({ kind: "agent_registered", text: asWritten, order: "desc", limit: 1 })
+  const id = records[0]?.record["agent_id"]
+  return typeof id === "string" ? id : idOrName
+}
+
+function parseKinds(text: string, before: readonly string[] | undefined): readonly string[] {
+  const kinds = text.split(",").map((kind) => kind.trim())
+  if (kinds.includes(""))
+    throw usageError("--kind names an empty kind", "Write --kind a,b or --kind a --kind b.")
+  return [...(before ?? []), ...kinds]
+}
+
+function parseTimeOption(text: string): string {
+  if (parseTime(text) === undefined) {
+    throw new InvalidArgumentError("It must be an ISO 8601 time, such as 2026-05-05 or 2026-05-05T10:00:00Z.")
+  }
+  return text
+}

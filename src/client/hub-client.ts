@@ -1,0 +1,188 @@
+import { ClosedError, NotFoundError } from "../core/errors.ts"
+import { idSource } from "../core/ids.ts"
+import { silentLogger } from "../core/logger.ts"
+import type { Logger } from "../core/logger.ts"
+import { systemClock, systemRandom, systemTimers } from "../core/system.ts"
+import type { Clock, RandomBytes, Timers } from "../core/system.ts"
+import { InboxFullError } from "../model/errors.ts"
+import type { Delivery, HubApi, HubConnection, HubLink } from "../model/hub-api.ts"
+import type { AuthClaim, Passport, PassportRequest } from "../model/passport.ts"
+import type { ResumeRequest } from "../model/resume.ts"
+import type { RuleRequest } from "../model/rule.ts"
+import { AgentClient } from "./agent-client.ts"
+import type { AgentHandlers } from "./agent-client.ts"
+import { toError } from "./context.ts"
+import type { ClientContext } from "./context.ts"
+import { MAX_QUEUED_ENVELOPES } from "./mailbox.ts"
+
+export interface HubClientOptions {
+  /** Default: silent. */
+  readonly logger?: Logger
+  readonly clock?: Clock
+  readonly timers?: Timers
+  readonly random?: RandomBytes
+}
+
+export interface RegisterOptions extends AgentHandlers {
+  readonly resume?: ResumeRequest
+  /** Markdown. */
+  readonly skill?: string
+  readonly rule?: RuleRequest
+}
+
+export interface AttachOptions extends AgentHandlers {
+  readonly auth?: AuthClaim
+  /** Replays what came after this envelope; `null`: nothing. Default: all that was not acknowledged. */
+  readonly sinceEnvelopeId?: string | null
+}
+
+/** One connection to a hub, and the agents on it. */
+export class HubClient implements AsyncDisposable {
+  readonly #context: ClientContext
+  readonly #agents: Map<string, AgentClient>
+  readonly #receiver: Receiver
+
+  private constructor(context: ClientContext, agents: Map<string, AgentClient>, receiver: Receiver) {
+    this.#context = context
+    this.#agents = agents
+    this.#receiver = receiver
+  }
+
+  static async connect(link: HubLink, options: HubClientOptions = {}): Promise<HubClient> {
+    const {
+      logger = silentLogger,
+      clock = systemClock,
+      timers = systemTimers,
+      random = systemRandom,
+    } = options
+    const agents = new Map<string, AgentClient>()
+    const receiver = new Receiver(agents)
+    const hub = await link.connect((delivery) => receiver.receive(delivery))
+    const forget = (agentId: string, reason: Error): void => {
+      agents.get(agentId)?.stop(reason)
+      agents.delete(agentId)
+    }
+    const newId = idSource(clock, random)
+    return new HubClient({ hub, logger, clock, timers, newId, forget }, agents, receiver)
+  }
+
+  /** Everything else that can be asked of the hub, in the name of the agents on this connection. */
+  get hub(): HubApi {
+    return this.#context.hub
+  }
+
+  /** @throws ProtocolError when the name is taken, AuthError when the claim does not prove it. */
+  async register(passport: PassportRequest, options: RegisterOptions = {}): Promise<AgentClient> {
+    const { resume, skill, rule } = options
+    return await this.#join(options, (hub) =>
+      hub.registerIdentity({
+        passport,
+        ...(resume === undefined ? {} : { resume }),
+        ...(skill === undefined ? {} : { skill_md: skill }),
+        ...(rule === undefined ? {} : { rule }),
+      }),
+    )
+  }
+
+  /**
+   * Takes over an identity that exists, with what it has not acknowledged yet. Another client that holds it gets
+   * nothing more.
+   *
+   * @throws NotFoundError for an unknown name, AuthError for a claim that does not prove it.
+   */
+  async attach(name: string, options: AttachOptions = {}): Promise<AgentClient> {
+    const { auth, sinceEnvelopeId: since_envelope_id } = options
+    return await this.#join(options, (hub) =>
+      hub.attach(name, auth, since_envelope_id === undefined ? {} : { since_envelope_id }),
+    )
+  }
+
+  /** Tells running turns to stop and closes the connection. Registrations stay. */
+  async close(): Promise<void> {
+    if (this.#receiver.isClosed) return
+    this.#receiver.isClosed = true
+    for (const id of [...this.#agents.keys()]) this.#context.forget(id, new ClosedError("the hub client"))
+    await this.#context.hub[Symbol.asyncDispose]()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  async #join(
+    handlers: AgentHandlers,
+    bind: (hub: HubConnection) => Promise<Passport>,
+  ): Promise<AgentClient> {
+    if (this.#receiver.isClosed) throw new ClosedError("the hub client")
+    const done = this.#receiver.hold()
+    try {
+      const passport = await bind(this.#context.hub)
+      const agent = new AgentClient(passport, this.#context, handlers)
+      this.#context.forget(passport.agent_id, new ClosedError("the earlier attachment"))
+      this.#agents.set(passport.agent_id, agent)
+      return agent
+    } finally {
+      for (const { delivery, error } of done()) this.#refuse(delivery, error)
+    }
+  }
+
+  #refuse({ envelope, recipient_id }: Delivery, error: Error): void {
+    const { hub, logger } = this.#context
+    const { envelope_id, channel_id } = envelope
+    const receipt = { envelope_id, status: "nack", recipient_id, channel_id, reason: error.message } as const
+    hub.receipt(receipt).catch((err: unknown) => logger.warn({ err, ...receipt }, "receipt not taken"))
+  }
+}
+
+interface Refused {
+  readonly delivery: Delivery
+  readonly error: Error
+}
+
+/** Routes deliveries by recipient. While an identity is being bound, it holds what comes for a recipient it does not know yet. */
+class Receiver {
+  isClosed = false
+  readonly #agents: ReadonlyMap<string, AgentClient>
+  /** Owned by `hold`. */
+  #binding = 0
+  #held: Delivery[] = []
+
+  constructor(agents: ReadonlyMap<string, AgentClient>) {
+    this.#agents = agents
+  }
+
+  /** Queues and returns. A throw is the hub's failed dispatch. */
+  receive(delivery: Delivery): void {
+    if (this.isClosed) throw new ClosedError("the hub client")
+    const { recipient_id, envelope } = delivery
+    const agent = this.#agents.get(recipient_id)
+    if (agent !== undefined) {
+      agent.receive(envelope)
+    } else if (this.#binding === 0) {
+      throw new NotFoundError(`no agent ${recipient_id} on this connection`)
+    } else if (this.#held.length >= MAX_QUEUED_ENVELOPES) {
+      throw new InboxFullError(`${this.#held.length} envelopes wait for agents that are being attached`)
+    } else {
+      this.#held.push(delivery)
+    }
+  }
+
+  /** @returns ends the holding, routes what was held, and returns what could not be. */
+  hold(): () => Refused[] {
+    this.#binding++
+    return () => {
+      this.#binding--
+      const held = this.#held
+      this.#held = []
+      const refused: Refused[] = []
+      for (const delivery of held) {
+        try {
+          this.receive(delivery)
+        } catch (error) {
+          refused.push({ delivery, error: toError(error) })
+        }
+      }
+      return refused
+    }
+  }
+}

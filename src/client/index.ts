@@ -1,0 +1,18 @@
+export { AgentClient } from "./agent-client.ts"
+export type {
+  AgentHandlers,
+  DelegateOptions,
+  EnvelopeHandler,
+  InviteHandler,
+  OpenOptions,
+} from "./agent-client.ts"
+export { Channel } from "./channel.ts"
+export type { Message } from "./channel.ts"
+export { HubClient } from "./hub-client.ts"
+export type { AttachOptions, HubClientOptions, RegisterOptions } from "./hub-client.ts"
+export { MAX_QUEUED_ENVELOPES } from "./mailbox.ts"
+export type { EnvelopePredicate, WaitOptions } from "./mailbox.ts"
+export { TaskHandle } from "./task.ts"
+export type { TaskOptions, TaskSpecRequest } from "./task.ts"
+export { Turn } from "./turn.ts"
+export type { TurnHandler } from "./turn.ts"

@@ -1,0 +1,5 @@
+export { noneAuth } from "./adapter.ts"
+export type { AuthAdapter, StoredCredential } from "./adapter.ts"
+export { ApiKeyAuth, MAX_TOKEN_LENGTH } from "./api-key.ts"
+export type { ApiKeyOptions } from "./api-key.ts"
+export { AuthRegistry } from "./registry.ts"

@@ -1,0 +1,120 @@
+import { HansardError } from "../core/errors.ts"
+import { isTerminalChannel, ProtocolError } from "../model/index.ts"
+import type { AdapterResult, Envelope, JsonValue } from "../model/index.ts"
+import { causationKey, inboxesOf, recipientsOf, type Channel } from "./channel.ts"
+import type { HubContext } from "./context.ts"
+import type { DeliveryDesk } from "./delivery.ts"
+import type { Gatekeeper } from "./gatekeeper.ts"
+import type { Inboxes } from "./inboxes.ts"
+import type { Operation } from "./operation.ts"
+import { deepFreeze } from "./plain-json.ts"
+import type { Registry } from "./registry.ts"
+
+/** An envelope that is ready to be written, and what the channel will be after it. */
+export interface Prepared {
+  readonly envelope: Envelope
+  readonly state: JsonValue | undefined
+  readonly result: AdapterResult
+}
+
+/**
+ * The one way into a write-ahead log. All of it runs under the channel's lock.
+ *
+ * Whatever can fail comes before the write: the fold on frozen values, the adapter's verdict, the line's size. After
+ * the write only memory changes, so that the log and the state cannot part.
+ */
+export class Committer {
+  readonly #context: HubContext
+  readonly #registry: Registry
+  readonly #gatekeeper: Gatekeeper
+  readonly #inboxes: Inboxes
+  readonly #desk: DeliveryDesk
+
+  constructor(
+    context: HubContext,
+    parts: { registry: Registry; gatekeeper: Gatekeeper; inboxes: Inboxes; desk: DeliveryDesk },
+  ) {
+    this.#context = context
+    this.#registry = parts.registry
+    this.#gatekeeper = parts.gatekeeper
+    this.#inboxes = parts.inboxes
+    this.#desk = parts.desk
+  }
+
+  /** The envelope with its id and time. */
+  stamp(draft: Envelope): Envelope {
+    return deepFreeze({
+      ...draft,
+      envelope_id: this.#context.envelopeIds.next(),
+      created_at: this.#context.now(),
+    })
+  }
+
+  /**
+   * Folds a stamped envelope.
+   *
+   * @param before the state to fold it into; default the channel's.
+   * @throws ProtocolError when the adapter fails.
+   */
+  prepare(channel: Channel, envelope: Envelope, before: JsonValue | undefined = channel.state): Prepared {
+    const { adapter, metadata } = channel
+    if (adapter === undefined || before === undefined) return { envelope, state: before, result: {} }
+    return guardAdapter(metadata.manifest.type, () => {
+      const state = deepFreeze(adapter.fold(envelope, before))
+      return { envelope, state, result: adapter.onAccepted(metadata, envelope, state) }
+    })
+  }
+
+  /**
+   * Writes and hands out. `admit`ted recipients are those that the arbiter has let through already.
+   *
+   * @throws the store's errors; then nothing was written and nothing has changed.
+   */
+  async commit(
+    channel: Channel,
+    prepared: readonly Prepared[],
+    operation: Operation,
+    admitted?: readonly string[],
+  ): Promise<void> {
+    const handed: (readonly string[])[] = []
+    for (const { envelope } of prepared) {
+      const recipients = recipientsOf(envelope, channel.metadata)
+      handed.push(admitted ?? (await this.#gatekeeper.permitted(envelope, recipients, operation)))
+    }
+    const first = channel.wal.count
+    await channel.wal.append(prepared.map(({ envelope }) => envelope))
+    prepared.forEach(({ envelope, state }, i) => {
+      channel.state = state
+      if (envelope.causation_id !== null && !isTerminalChannel(channel.metadata.state)) {
+        channel.causation.set(causationKey(envelope.sender_id, envelope.causation_id), first + i)
+      }
+      this.#handOut(envelope, handed[i] ?? [], operation)
+    })
+  }
+
+  #handOut(envelope: Envelope, recipients: readonly string[], operation: Operation): void {
+    const { channel_id, envelope_id } = envelope
+    for (const agentId of inboxesOf(envelope, recipients)) {
+      const identity = this.#registry.find(agentId)
+      if (identity !== undefined)
+        this.#inboxes.add(agentId, channel_id, envelope_id, identity.rule, operation)
+    }
+    for (const agentId of recipients) this.#desk.dispatch(envelope, agentId)
+  }
+}
+
+/** An adapter's own refusals pass; its bugs become a ProtocolError, so that no caller meets a bare exception. */
+export function guardAdapter<T>(type: string, call: () => T): T {
+  try {
+    return call()
+  } catch (error) {
+    if (error instanceof HansardError) throw error
+    throw new ProtocolError(
+      `the adapter ${type} failed: ${error instanceof Error ? error.message : String(error)}`,
+      {
+        cause: error,
+        hint: "Mend the adapter; nothing was written.",
+      },
+    )
+  }
+}

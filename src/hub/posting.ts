@@ -1,0 +1,290 @@
+import { NotFoundError } from "../core/errors.ts"
+import {
+  INVITE_ACK,
+  INVITE_REJECT,
+  isParticipant,
+  isProtocolEvent,
+  isTerminalChannel,
+  makeEnvelope,
+  participantIds,
+  ProtocolError,
+  type Envelope,
+  type EnvelopeRequest,
+  type JsonObject,
+} from "../model/index.ts"
+import { inboxesOf, recipientsOf, type Channel } from "./channel.ts"
+import type { ChannelBook } from "./channel-book.ts"
+import { guardAdapter, type Committer } from "./commit.ts"
+import type { HubContext } from "./context.ts"
+import type { Gatekeeper } from "./gatekeeper.ts"
+import type { Inboxes } from "./inboxes.ts"
+import type { ChannelLifecycle } from "./lifecycle.ts"
+import type { Operation } from "./operation.ts"
+import { copyObject, deepFreeze } from "./plain-json.ts"
+import type { RateLimits } from "./rate-limits.ts"
+import { readEnvelope } from "./records.ts"
+import type { Registry } from "./registry.ts"
+import { formatEnvelope } from "./wal-lines.ts"
+
+/**
+ * The way of an envelope: read, allowed by the arbiter, and then under the channel's lock checked, folded, written,
+ * handed out and told.
+ *
+ * An envelope that is refused, for whatever reason, is in no log, and listeners hear of it once.
+ */
+export class Posting {
+  readonly #context: HubContext
+  readonly #registry: Registry
+  readonly #book: ChannelBook
+  readonly #gatekeeper: Gatekeeper
+  readonly #inboxes: Inboxes
+  readonly #rates: RateLimits
+  readonly #committer: Committer
+  readonly #lifecycle: ChannelLifecycle
+
+  constructor(
+    context: HubContext,
+    parts: {
+      registry: Registry
+      book: ChannelBook
+      gatekeeper: Gatekeeper
+      inboxes: Inboxes
+      rates: RateLimits
+      committer: Committer
+      lifecycle: ChannelLifecycle
+    },
+  ) {
+    this.#context = context
+    this.#registry = parts.registry
+    this.#book = parts.book
+    this.#gatekeeper = parts.gatekeeper
+    this.#inboxes = parts.inboxes
+    this.#rates = parts.rates
+    this.#committer = parts.committer
+    this.#lifecycle = parts.lifecycle
+  }
+
+  /** @returns the envelope's id. */
+  async post(request: EnvelopeRequest, operation: Operation): Promise<string> {
+    let draft: Envelope | undefined
+    return await this.#telling(
+      () => draft ?? unreadable(request),
+      operation,
+      async (written) => {
+        const json = copyObject(request, "envelope")
+        draft = deepFreeze(readEnvelope(makeEnvelope(json as unknown as EnvelopeRequest)))
+        if (draft.event_type.startsWith("ag2.channel.") && !isAnswer(draft)) {
+          throw new ProtocolError(`only the hub posts ${draft.event_type}`)
+        }
+        if (!this.#registry.has(draft.sender_id)) {
+          throw new NotFoundError(`sender not registered: ${draft.sender_id}`)
+        }
+        this.#book.require(draft.channel_id)
+        draft = deepFreeze({ ...draft, audience: await this.#resolved(draft) })
+        await this.#authorize(draft, operation)
+        return await this.#underLock(draft, written, operation)
+      },
+    )
+  }
+
+  /** Posts an invitation in the creator's name: the arbiter is asked as for any other envelope of his. */
+  async invite(invitation: Envelope, operation: Operation): Promise<void> {
+    const draft = deepFreeze(invitation)
+    await this.#telling(
+      () => draft,
+      operation,
+      async (written) => {
+        await this.#authorize(draft, operation)
+        await this.#locked(draft.channel_id, async (channel) => {
+          if (isTerminalChannel(channel.metadata.state)) throw ended(channel)
+          const prepared = this.#committer.prepare(channel, this.#committer.stamp(draft))
+          await this.#committer.commit(channel, [prepared], operation)
+          written()
+          operation.events.posted(prepared.envelope, channel.metadata)
+        })
+      },
+    )
+  }
+
+  /** Posts in the hub's own name: nobody is asked, and no limit holds. Nothing happens in a channel that has ended. */
+  async announce(
+    channelId: string,
+    eventType: string,
+    eventData: JsonObject,
+    audience: readonly string[] | null,
+    operation: Operation,
+  ): Promise<void> {
+    await this.#locked(channelId, async (channel) => {
+      const { metadata } = channel
+      if (isTerminalChannel(metadata.state)) return
+      const draft = makeEnvelope({
+        channel_id: channelId,
+        sender_id: metadata.creator_id,
+        audience: audience ?? participantIds(metadata),
+        event_type: eventType,
+        event_data: copyObject(eventData, "event_data"),
+      })
+      const prepared = this.#committer.prepare(channel, this.#committer.stamp(draft))
+      await this.#committer.commit(channel, [prepared], operation)
+      operation.events.posted(prepared.envelope, metadata)
+    })
+  }
+
+  /** Whether the adapter would take an empty envelope of this type from the sender now. */
+  canSend(channelId: string, senderId: string, eventType: string): boolean {
+    const { adapter, metadata, state } = this.#book.require(channelId)
+    if (isTerminalChannel(metadata.state)) return false
+    if (adapter === undefined) throw new NotFoundError(`no adapter for channel ${channelId}`)
+    if (metadata.state !== "active" || state === undefined || !isParticipant(metadata, senderId)) return false
+    const probe = makeEnvelope({
+      channel_id: channelId,
+      sender_id: senderId,
+      event_type: eventType,
+      event_data: { text: "" },
+    })
+    try {
+      adapter.validateSend(metadata, deepFreeze(probe), state)
+      return true
+    } catch {
+      return false
+    }
+  }
+
+  async #underLock(draft: Envelope, written: () => void, operation: Operation): Promise<string> {
+    return await this.#locked(draft.channel_id, async (channel) => {
+      this.#check(channel, draft)
+      const envelope = this.#committer.stamp(draft)
+      const { adapter, state, metadata } = channel
+      if (adapter === undefined || state === undefined) {
+        const { type, version } = metadata.manifest
+        throw new ProtocolError(`no registered adapter for ${type}@${version}`)
+      }
+      guardAdapter(metadata.manifest.type, () => adapter.validateSend(metadata, envelope, state))
+      if (isAnswer(envelope)) {
+        await this.#lifecycle.answers(channel, envelope, operation, written)
+        return envelope.envelope_id
+      }
+      const admitted = await this.#gatekeeper.permitted(envelope, recipientsOf(envelope, metadata), operation)
+      const prepared = this.#committer.prepare(channel, envelope)
+      formatEnvelope(envelope)
+      const substantive = !isProtocolEvent(envelope.event_type)
+      await this.#withRoom(envelope, admitted, operation, async () => {
+        if (substantive) this.#rates.take(envelope.sender_id, this.#registry.find(envelope.sender_id)?.rule)
+        await this.#committer.commit(channel, [prepared], operation, admitted)
+        written()
+      })
+      operation.events.posted(envelope, channel.metadata)
+      const { nextState, closeReason = "" } = prepared.result
+      // The hub ends the channel, not the sender.
+      const byHub = { ...operation, actor: undefined }
+      if (nextState !== undefined) await this.#lifecycle.endsSurely(channel, nextState, closeReason, byHub)
+      return envelope.envelope_id
+    })
+  }
+
+  /** What may have changed while the envelope waited for the lock. */
+  #check(channel: Channel, draft: Envelope): void {
+    const { metadata } = channel
+    if (isTerminalChannel(metadata.state)) throw ended(channel)
+    if (!isProtocolEvent(draft.event_type) && metadata.state !== "active") {
+      throw new ProtocolError(`channel ${metadata.channel_id} is ${metadata.state}, not active`)
+    }
+    for (const id of [draft.sender_id, ...(draft.audience ?? [])]) {
+      if (!isParticipant(metadata, id)) {
+        throw new ProtocolError(`${id} does not take part in channel ${metadata.channel_id}`)
+      }
+    }
+  }
+
+  /** The audience, with what the arbiter makes of those who do not take part. */
+  async #resolved(draft: Envelope): Promise<readonly string[] | null> {
+    if (draft.audience === null) return null
+    const { metadata } = this.#book.require(draft.channel_id)
+    const audience: string[] = []
+    for (const id of draft.audience) {
+      if (isParticipant(metadata, id)) audience.push(id)
+      else audience.push(...((await this.#context.arbiter().resolveUnknownAudience(draft, id)) ?? [id]))
+    }
+    return audience
+  }
+
+  async #authorize(draft: Envelope, operation: Operation): Promise<void> {
+    const recipients = (draft.audience ?? []).filter((id) => id !== draft.sender_id && this.#registry.has(id))
+    const decision = this.#context.arbiter().authorizeSend(draft, recipients)
+    await this.#gatekeeper.require("post_envelope", draft.sender_id, decision, operation)
+  }
+
+  /** Runs `commit` while every recipient's inbox keeps room for the envelope. */
+  async #withRoom(
+    envelope: Envelope,
+    admitted: readonly string[],
+    operation: Operation,
+    commit: () => Promise<void>,
+  ): Promise<void> {
+    const releases: (() => void)[] = []
+    try {
+      for (const agentId of inboxesOf(envelope, admitted)) {
+        if (!this.#registry.has(agentId)) continue
+        const { before, release } = this.#inboxes.reserve(agentId)
+        releases.push(release)
+        const decision = this.#context.arbiter().authorizeInbox(agentId, before, envelope)
+        await this.#gatekeeper.require("inbox", envelope.sender_id, decision, operation)
+      }
+      await commit()
+    } finally {
+      for (const release of releases) release()
+    }
+  }
+
+  #locked<T>(channelId: string, section: (channel: Channel) => Promise<T>): Promise<T> {
+    const channel = this.#book.require(channelId)
+    return this.#context.locks.run(`channel:${channelId}`, () => section(channel))
+  }
+
+  /** Tells of a refusal, once, unless the envelope is in a log by then. */
+  async #telling<T>(
+    envelope: () => Envelope,
+    operation: Operation,
+    post: (written: () => void) => Promise<T>,
+  ): Promise<T> {
+    let isWritten = false
+    try {
+      return await post(() => {
+        isWritten = true
+      })
+    } catch (error) {
+      if (isWritten) throw error
+      const reason = error instanceof Error ? error : new Error(String(error))
+      const { channel_id, sender_id, event_type } = envelope()
+      this.#context.logger.warn({ err: reason, channel_id, sender_id, event_type }, "post_envelope rejected")
+      operation.events.rejected(envelope(), reason)
+      throw error
+    }
+  }
+}
+
+function isAnswer(envelope: Envelope): boolean {
+  return envelope.event_type === INVITE_ACK || envelope.event_type === INVITE_REJECT
+}
+
+function ended({ metadata }: Channel): ProtocolError {
+  return new ProtocolError(`channel ${metadata.channel_id} is ${metadata.state}`)
+}
+
+/** What can be said of a request that is no envelope. */
+function unreadable(request: unknown): Envelope {
+  const fields = typeof request === "object" && request !== null ? (request as Record<string, unknown>) : {}
+  const text = (key: string): string => {
+    const value = fields[key]
+    return typeof value === "string" ? value : ""
+  }
+  return deepFreeze(
+    makeEnvelope({
+      channel_id: text("channel_id"),
+      sender_id: text("sender_id"),
+      event_type: text("event_type"),
+      event_data: {},
+      envelope_id: text("envelope_id"),
+    }),
+  )
+}
