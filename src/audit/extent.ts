@@ -7,24 +7,21 @@ export interface DurableBatch {
   /** Where the first line starts. */
   readonly offset: number
   readonly count: number
-  /** Of all lines, with their newlines. */
-  readonly bytes: number
   /** The lines, each ended by a newline. Kept whole: what nobody reads is never split. */
-  readonly text: string
+  readonly bytes: Buffer
 }
 
-export function entriesOfBatch(batch: DurableBatch): LogEntry[] {
+export function entriesOfBatch({ firstIndex, offset, bytes }: DurableBatch): LogEntry[] {
+  const lines = bytes.toString("utf8").split("\n")
+  lines.pop()
   // Our own lines are ASCII; lines that were taken over verbatim need not be.
-  const ascii = batch.bytes === batch.text.length
-  let offset = batch.offset
-  return batch.text
-    .slice(0, -1)
-    .split("\n")
-    .map((line, n) => {
-      const entry = entryOf(batch.firstIndex + n, offset, line)
-      offset += (ascii ? line.length : Buffer.byteLength(line)) + 1
-      return entry
-    })
+  const ascii = bytes.length === lines.length + lines.reduce((sum, { length }) => sum + length, 0)
+  let start = offset
+  return lines.map((line, n) => {
+    const entry = entryOf(firstIndex + n, start, line)
+    start += (ascii ? line.length : Buffer.byteLength(line)) + 1
+    return entry
+  })
 }
 
 /** A note of where a line starts is kept about this often, in records and in bytes. */
@@ -138,15 +135,15 @@ export class LogExtent {
   }
 
   #remember(batch: DurableBatch | undefined): void {
-    if (batch === undefined || batch.bytes > RECENT_BYTES) {
+    if (batch === undefined || batch.bytes.length > RECENT_BYTES) {
       this.#recent = []
       this.#recentBytes = 0
       return
     }
     this.#recent.push(batch)
-    this.#recentBytes += batch.bytes
+    this.#recentBytes += batch.bytes.length
     let drop = 0
-    while (this.#recentBytes > RECENT_BYTES) this.#recentBytes -= this.#recent[drop++]?.bytes ?? 0
+    while (this.#recentBytes > RECENT_BYTES) this.#recentBytes -= this.#recent[drop++]?.bytes.length ?? 0
     if (drop > 0) this.#recent.splice(0, drop)
   }
 }

@@ -7,6 +7,7 @@ import type { KnowledgeStore } from "../store/contract.ts"
 import type { DurableBatch, LogExtent } from "./extent.ts"
 import { LOG_PATH } from "./paths.ts"
 import { MAX_BATCH_BYTES } from "./recover.ts"
+import { Staging } from "./staging.ts"
 import type { AppendReceipt } from "./types.ts"
 
 /** What a line is to the writer when it cannot be written. */
@@ -32,18 +33,24 @@ export interface WriterOptions {
   readonly onDurable: (batch: DurableBatch) => Promise<void> | undefined
 }
 
-interface Line {
-  readonly line: string
+interface Waiting {
+  readonly importance: Importance
   /** With its newline. */
   readonly bytes: number
-}
-
-interface Waiting extends Line {
-  readonly importance: Importance
+  /** Kept for lines that are required alone: the others' bytes are in the staging. */
+  readonly line: string | undefined
   /** Its caller has heard of a failure already. */
   told: boolean
   readonly resolve: (receipt: AppendReceipt) => void
   readonly reject: (reason: unknown) => void
+}
+
+/** What is written and synced together. */
+interface Batch {
+  readonly bytes: Buffer
+  /** A line that says what was lost comes before those of `waiting`. */
+  readonly withGap: boolean
+  readonly waiting: readonly Waiting[]
 }
 
 interface Gap {
@@ -57,8 +64,8 @@ interface Gap {
  * Turns lines into durable lines: group commit with one batch in flight.
  *
  * What arrives while a batch is on its way to the disk is the next batch; the sync of the one before is the only timer.
- * A batch has at most {@link MAX_BATCH_BYTES}, closes at the end of the turn, and is durable as a whole or, if it
- * fails, not there at all. Receipts resolve in the order of the calls.
+ * A batch has at most {@link MAX_BATCH_BYTES}, and is durable as a whole or, if it fails, not there at all; what waits
+ * behind a batch that fails, fails with it. Receipts resolve in the order of the calls.
  *
  * Not promised: that the queue is bounded. Callers who await their receipts bound it; who does not, can fill memory.
  */
@@ -66,8 +73,13 @@ export class LogWriter {
   readonly #store: KnowledgeStore
   readonly #extent: LogExtent
   readonly #options: WriterOptions
-  /** In the order of the calls; lines kept after a failure stand first. Owned by `add`, `#take` and `#fail`. */
-  #queue: Waiting[] = []
+  /** Lines for the next batches, in the order of the calls, and their bytes. Owned by `add`, `#take` and `#fail`. */
+  #waiting: Waiting[] = []
+  readonly #staging = new Staging()
+  /** Batches that are full and wait for the one in flight. */
+  #full: Batch[] = []
+  /** Required lines whose writing has failed, in order: they come before everything else. */
+  #kept: Waiting[] = []
   /** Set while a batch is in flight or about to be. */
   #running: Promise<void> | undefined
   #gap: Gap | undefined
@@ -95,24 +107,26 @@ export class LogWriter {
 
   /** False while lines that are required wait for the store to work again. */
   get available(): boolean {
-    return this.#broken === undefined && !(this.#queue[0]?.told ?? false)
+    return this.#broken === undefined && this.#kept.length === 0
   }
 
   /**
    * @param line without its newline
-   * @param bytes of the line with its newline
+   * @param bytes of the line in UTF-8, with its newline
    * @throws (rejects) the store's error; for `"required"` lines AuditUnavailableError, with that error as its cause.
    */
   add(line: string, bytes: number, importance: Importance): Promise<AppendReceipt> {
     if (this.#closed) return Promise.reject(new ClosedError("the audit log"))
     return new Promise((resolve, reject) => {
-      const blocked = importance === "required" && !this.available
-      this.#queue.push({ line, bytes, importance, told: blocked, resolve, reject })
-      if (blocked) {
-        this.failures++
-        reject(unavailable(undefined))
+      const required = importance === "required"
+      const waiting = { importance, bytes, line: required ? line : undefined, told: false, resolve, reject }
+      if (required && !this.available) {
+        this.#keep(waiting, undefined)
         return
       }
+      if (!this.#staging.hasRoomFor(bytes)) this.#full.push(this.#takeStaged())
+      this.#staging.add(line, bytes)
+      this.#waiting.push(waiting)
       this.#start()
     })
   }
@@ -125,57 +139,40 @@ export class LogWriter {
     await this.#running
     await this.#settled
     this.#cancelRetry?.()
-    const lost = this.#queue.length
-    if (lost > 0)
+    const lost = this.#kept.length
+    if (lost > 0) {
       throw new AuditUnavailableError(`the log was closed with ${lost} records that could not be written`)
+    }
   }
 
-  /**
-   * When no promise that is settled now has a callback left to run: whoever was woken by the last batch is in the next.
-   * Waiting for `setImmediate` instead would let the disk stand still while other events are dealt with.
-   */
   #start(): void {
-    if (this.#running !== undefined) return
-    const everyoneTold = new Promise<void>((resolve) => queueMicrotask(() => process.nextTick(resolve)))
-    this.#running = everyoneTold.then(() => this.#run())
+    this.#running ??= this.#run()
   }
 
   /** Ends in the same turn in which it finds nothing left to do: what is added a moment later starts it anew. */
   async #run(): Promise<void> {
+    let batch: Batch | undefined
     try {
+      // What opening the log has to say goes with the first batch.
       await this.#options.ready()
-    } catch (error) {
-      this.#fail(this.#queue.splice(0), error)
-      this.#running = undefined
-      this.#retryLater()
-      return
-    }
-    while (this.#queue.length > 0 || this.#gap !== undefined) {
-      const gap = this.#gapLine()
-      const batch = this.#take(gap)
-      try {
-        await this.#write(batch, gap)
-      } catch (error) {
-        this.#fail(batch, error)
-        // Whatever arrived meanwhile deserves its own attempt; what has failed waits for the next.
-        if (this.#queue.every((waiting) => waiting.told)) break
+      for (;;) {
+        await everyoneTold()
+        batch = this.#take()
+        if (batch === undefined) break
+        await this.#write(batch)
       }
+    } catch (error) {
+      this.#fail([...(batch === undefined ? [] : [batch]), ...this.#full, this.#takeStaged()], error)
     }
     this.#running = undefined
     this.#retryLater()
   }
 
-  async #write(batch: readonly Waiting[], gap: Line | undefined): Promise<void> {
+  async #write({ bytes, waiting, withGap }: Batch): Promise<void> {
     if (this.#broken !== undefined) throw this.#broken
-    let text = gap === undefined ? "" : gap.line + "\n"
-    let bytes = gap?.bytes ?? 0
-    for (const { line, bytes: length } of batch) {
-      text += line + "\n"
-      bytes += length
-    }
     if (this.#suspect) await this.#store.truncate(LOG_PATH, this.#extent.bytes)
     this.#suspect = true
-    const offset = await this.#store.append(LOG_PATH, text)
+    const offset = await this.#store.append(LOG_PATH, bytes)
     this.#suspect = false
     if (offset !== this.#extent.bytes) {
       this.#broken = new TamperedError(
@@ -186,17 +183,17 @@ export class LogWriter {
       throw this.#broken
     }
     const firstIndex = this.#extent.size
-    const gaps = gap === undefined ? 0 : 1
-    if (gap !== undefined) this.#gap = undefined
-    this.bytesWritten += bytes
-    const durable: DurableBatch = { firstIndex, offset, count: batch.length + gaps, bytes, text }
-    this.#extent.advance(durable.count, bytes, durable)
-    this.#settle(batch, firstIndex + gaps, this.#options.onDurable(durable))
+    const gaps = withGap ? 1 : 0
+    if (withGap) this.#gap = undefined
+    this.bytesWritten += bytes.length
+    const durable: DurableBatch = { firstIndex, offset, count: waiting.length + gaps, bytes }
+    this.#extent.advance(durable.count, bytes.length, durable)
+    this.#settle(waiting, firstIndex + gaps, this.#options.onDurable(durable))
   }
 
-  #settle(batch: readonly Waiting[], first: number, observers: Promise<void> | undefined): void {
+  #settle(waiting: readonly Waiting[], first: number, observers: Promise<void> | undefined): void {
     const resolve = (): void => {
-      for (let i = 0; i < batch.length; i++) batch[i]?.resolve({ index: first + i })
+      for (let i = 0; i < waiting.length; i++) waiting[i]?.resolve({ index: first + i })
     }
     if (observers === undefined && this.#settled === undefined) {
       resolve()
@@ -209,40 +206,65 @@ export class LogWriter {
     this.#settled = settled
   }
 
-  #take(gap: Line | undefined): Waiting[] {
-    let bytes = gap?.bytes ?? 0
-    let count = 0
-    for (const waiting of this.#queue) {
-      bytes += waiting.bytes
-      if (bytes > MAX_BATCH_BYTES && count > 0) break
-      count++
-    }
-    if (count === this.#queue.length) {
-      const all = this.#queue
-      this.#queue = []
-      return all
-    }
-    return this.#queue.splice(0, count)
+  /** The next batch: what was kept or must be told first, then what is full, then what is staged. */
+  #take(): Batch | undefined {
+    if (this.#kept.length > 0 || this.#gap !== undefined) return this.#takeKept()
+    const full = this.#full.shift()
+    if (full !== undefined) return full
+    return this.#waiting.length > 0 ? this.#takeStaged() : undefined
   }
 
-  #fail(batch: readonly Waiting[], error: unknown): void {
-    const kept: Waiting[] = []
-    for (const waiting of batch) {
-      if (waiting.importance === "required") {
-        if (!waiting.told) this.failures++
-        waiting.told = true
-        waiting.reject(unavailable(error))
-        kept.push(waiting)
-        continue
-      }
-      if (waiting.importance === "event") this.#lose(error)
-      waiting.reject(error)
+  #takeStaged(): Batch {
+    const waiting = this.#waiting
+    this.#waiting = []
+    return { bytes: this.#staging.take(), withGap: false, waiting }
+  }
+
+  #takeKept(): Batch {
+    const gap = this.#gapLine()
+    const lines = gap === undefined ? [] : [gap]
+    let bytes = gap === undefined ? 0 : gap.length + 1
+    let count = 0
+    for (const { line = "", bytes: length } of this.#kept) {
+      bytes += length
+      if (bytes > MAX_BATCH_BYTES && count > 0) break
+      lines.push(line)
+      count++
     }
-    if (kept.length > 0) this.#queue = [...kept, ...this.#queue]
+    const waiting = this.#kept.splice(0, count)
+    return { bytes: Buffer.from(lines.join("\n") + "\n"), withGap: gap !== undefined, waiting }
+  }
+
+  /** All of these, in their order. */
+  #fail(batches: readonly Batch[], error: unknown): void {
+    this.#full = []
+    const later = this.#kept
+    this.#kept = []
+    let failed = 0
+    for (const { waiting } of batches) {
+      for (const one of waiting) {
+        failed++
+        if (one.importance === "required") this.#keep(one, error)
+        else if (one.importance === "event") this.#lose(error)
+        if (one.importance !== "required") one.reject(error)
+      }
+    }
+    // A batch of kept lines may have left some behind: they come after it, and before all others.
+    if (later.length > 0) this.#kept.splice(batches[0]?.waiting.length ?? 0, 0, ...later)
     const cause = error instanceof Error ? error.message : String(error)
     this.#options.logger.error(
-      { err: error, records: batch.length, kept: kept.length },
+      { err: error, records: failed, kept: this.#kept.length },
       `audit write failed: ${cause}`,
+    )
+  }
+
+  #keep(waiting: Waiting, error: unknown): void {
+    this.#kept.push(waiting)
+    if (waiting.told) return
+    waiting.told = true
+    this.failures++
+    waiting.reject(
+      new AuditUnavailableError("the audit record of this change could not be written", { cause: error }),
     )
   }
 
@@ -264,19 +286,18 @@ export class LogWriter {
     this.#start()
   }
 
-  #gapLine(): Line | undefined {
+  #gapLine(): string | undefined {
     if (this.#gap === undefined) return undefined
     const { lost, cause, from, to } = this.#gap
     const at = isoTime(this.#options.clock())
-    const line = encodeLine({ at, kind: "audit_gap", lost, cause: cause.slice(0, 1000), from, to })
-    return { line, bytes: line.length + 1 }
+    return encodeLine({ at, kind: "audit_gap", lost, cause: cause.slice(0, 1000), from, to })
   }
 
   #retryLater(): void {
     this.#cancelRetry?.()
     this.#cancelRetry = undefined
     if (this.#closed || this.#broken !== undefined) return
-    if (this.#queue.length === 0 && this.#gap === undefined) return
+    if (this.#kept.length === 0 && this.#gap === undefined) return
     this.#cancelRetry = this.#options.timers.after(this.#options.retryMs, () => {
       this.#cancelRetry = undefined
       this.#start()
@@ -284,6 +305,10 @@ export class LogWriter {
   }
 }
 
-function unavailable(cause: unknown): AuditUnavailableError {
-  return new AuditUnavailableError("the audit record of this change could not be written", { cause })
+/**
+ * When no promise that is settled now has a callback left to run: whoever was woken by the last batch is in the next.
+ * Waiting for `setImmediate` instead would let the disk stand still while other events are dealt with.
+ */
+function everyoneTold(): Promise<void> {
+  return new Promise((resolve) => queueMicrotask(() => process.nextTick(resolve)))
 }
