@@ -19,6 +19,9 @@ export type Importance =
   /** A hub event that must not be lost: it is kept and tried again, first in line. */
   | "required"
 
+/** In bytes. Less than this always waits for company: half a sync costs as much as a whole one. */
+const EAGER_BYTES = 16 * 1024
+
 export interface WriterOptions {
   readonly clock: Clock
   readonly timers: Timers
@@ -80,8 +83,13 @@ export class LogWriter {
   #full: Batch[] = []
   /** Required lines whose writing has failed, in order: they come before everything else. */
   #kept: Waiting[] = []
-  /** Set while a batch is in flight or about to be. */
-  #running: Promise<void> | undefined
+  /** The batch that is on its way; `undefined` when the disk is free. */
+  #inFlight: Promise<void> | undefined
+  /** A batch will be begun at the end of the turn. */
+  #scheduled = false
+  /** In bytes, of the newest batch. */
+  #lastBytes = 0
+  #ready = false
   #gap: Gap | undefined
   #cancelRetry: (() => void) | undefined
   /** Receipts of a batch wait for those of the one before, and for `onDurable`. */
@@ -127,16 +135,15 @@ export class LogWriter {
       if (!this.#staging.hasRoomFor(bytes)) this.#full.push(this.#takeStaged())
       this.#staging.add(line, bytes)
       this.#waiting.push(waiting)
-      this.#start()
+      this.#arrived()
     })
   }
 
   /** Writes what waits, once more if it failed before, then refuses new lines. */
   async close(): Promise<void> {
     this.#closed = true
-    this.#cancelRetry?.()
-    this.#start()
-    await this.#running
+    if (this.#inFlight === undefined) this.#begin()
+    while (this.#inFlight !== undefined) await this.#inFlight
     await this.#settled
     this.#cancelRetry?.()
     const lost = this.#kept.length
@@ -145,50 +152,96 @@ export class LogWriter {
     }
   }
 
-  #start(): void {
-    this.#running ??= this.#run()
+  /**
+   * A line has come. While the disk is free it waits for company until nobody who could bring some has a turn left.
+   *
+   * Unless half of what the last batch held has come already, and that is not little: then the disk takes it now, and
+   * works while the other half is being made. From then on two groups of callers take turns, and neither the disk nor
+   * the processor waits for the other. With few callers making lines takes less time than a sync, and two syncs for
+   * what one could do would be the slower way: hence {@link EAGER_BYTES}.
+   */
+  #arrived(): void {
+    if (this.#inFlight !== undefined) return
+    if (this.#ready && this.#staging.bytes >= Math.max(EAGER_BYTES, this.#lastBytes / 2)) this.#begin()
+    else this.#schedule()
   }
 
-  /** Ends in the same turn in which it finds nothing left to do: what is added a moment later starts it anew. */
-  async #run(): Promise<void> {
-    let batch: Batch | undefined
-    try {
+  #schedule(): void {
+    if (this.#scheduled || this.#inFlight !== undefined) return
+    this.#scheduled = true
+    // Once no promise that is settled now has a callback left to run: whoever was woken by the last batch is in the
+    // next. With `setImmediate` the disk would stand still while other events are dealt with.
+    queueMicrotask(() =>
+      process.nextTick(() => {
+        this.#scheduled = false
+        if (this.#inFlight === undefined) this.#begin()
+      }),
+    )
+  }
+
+  /** Begins a batch, if anything waits. Within the call the store has its bytes. */
+  #begin(): void {
+    this.#cancelRetry?.()
+    this.#cancelRetry = undefined
+    if (!this.#ready) {
       // What opening the log has to say goes with the first batch.
-      await this.#options.ready()
-      for (;;) {
-        await everyoneTold()
-        batch = this.#take()
-        if (batch === undefined) break
-        await this.#write(batch)
-      }
-    } catch (error) {
-      this.#fail([...(batch === undefined ? [] : [batch]), ...this.#full, this.#takeStaged()], error)
+      this.#inFlight = this.#options.ready().then(
+        () => {
+          this.#ready = true
+          this.#next()
+        },
+        (error: unknown) => this.#failed([], error),
+      )
+      return
     }
-    this.#running = undefined
-    this.#retryLater()
+    const batch = this.#take()
+    if (batch === undefined) return
+    this.#lastBytes = batch.bytes.length
+    this.#inFlight = this.#write(batch).then(
+      (offset) => this.#written(batch, offset),
+      (error: unknown) => this.#failed([batch], error),
+    )
   }
 
-  async #write({ bytes, waiting, withGap }: Batch): Promise<void> {
+  /** The disk is free: what has come meanwhile is next, together with whoever is woken now if it is only little. */
+  #next(): void {
+    this.#inFlight = undefined
+    if (this.#full.length > 0 || this.#staging.bytes >= EAGER_BYTES || this.#closed) this.#begin()
+    else if (this.#waiting.length > 0 || this.#kept.length > 0 || this.#gap !== undefined) this.#schedule()
+  }
+
+  /** @returns the offset at which the batch starts */
+  async #write({ bytes }: Batch): Promise<number> {
     if (this.#broken !== undefined) throw this.#broken
     if (this.#suspect) await this.#store.truncate(LOG_PATH, this.#extent.bytes)
     this.#suspect = true
     const offset = await this.#store.append(LOG_PATH, bytes)
     this.#suspect = false
-    if (offset !== this.#extent.bytes) {
-      this.#broken = new TamperedError(
-        `the log was ${this.#extent.bytes} bytes long and is now ${offset}: somebody else writes to it`,
-        this.#extent.size,
-        this.#extent.bytes,
-      )
-      throw this.#broken
-    }
+    if (offset === this.#extent.bytes) return offset
+    this.#broken = new TamperedError(
+      `the log was ${this.#extent.bytes} bytes long and is now ${offset}: somebody else writes to it`,
+      this.#extent.size,
+      this.#extent.bytes,
+    )
+    throw this.#broken
+  }
+
+  #written({ bytes, waiting, withGap }: Batch, offset: number): void {
     const firstIndex = this.#extent.size
     const gaps = withGap ? 1 : 0
     if (withGap) this.#gap = undefined
     this.bytesWritten += bytes.length
     const durable: DurableBatch = { firstIndex, offset, count: waiting.length + gaps, bytes }
     this.#extent.advance(durable.count, bytes.length, durable)
+    // Before anybody hears of this one: the disk works while they do.
+    this.#next()
     this.#settle(waiting, firstIndex + gaps, this.#options.onDurable(durable))
+  }
+
+  #failed(batches: readonly Batch[], error: unknown): void {
+    this.#inFlight = undefined
+    this.#fail([...batches, ...this.#full, this.#takeStaged()], error)
+    this.#retryLater()
   }
 
   #settle(waiting: readonly Waiting[], first: number, observers: Promise<void> | undefined): void {
@@ -283,7 +336,7 @@ export class LogWriter {
   /** An event that could not even be made into a line. */
   loseUnwritten(error: unknown): void {
     this.#lose(error)
-    this.#start()
+    this.#schedule()
   }
 
   #gapLine(): string | undefined {
@@ -300,15 +353,7 @@ export class LogWriter {
     if (this.#kept.length === 0 && this.#gap === undefined) return
     this.#cancelRetry = this.#options.timers.after(this.#options.retryMs, () => {
       this.#cancelRetry = undefined
-      this.#start()
+      if (this.#inFlight === undefined) this.#begin()
     })
   }
-}
-
-/**
- * When no promise that is settled now has a callback left to run: whoever was woken by the last batch is in the next.
- * Waiting for `setImmediate` instead would let the disk stand still while other events are dealt with.
- */
-function everyoneTold(): Promise<void> {
-  return new Promise((resolve) => queueMicrotask(() => process.nextTick(resolve)))
 }

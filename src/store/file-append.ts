@@ -11,6 +11,12 @@ import type { Turns } from "./turns.ts"
  */
 export const MAX_GROUP_BYTES: number = 1024 * 1024
 
+/**
+ * In bytes. A content as long as this is a group already, and is on its way to the disk before its call returns: while
+ * the disk works, whoever made it makes the next.
+ */
+export const WHOLE_GROUP_BYTES: number = 16 * 1024
+
 /** Descriptors kept open between appends; opening and closing takes 20–30 µs. */
 export const MAX_OPEN_FILES = 64
 
@@ -47,7 +53,16 @@ export class Appends {
     const bytes = typeof content === "string" ? Buffer.byteLength(content) : content.length
     const kept = typeof content === "string" ? content : Buffer.from(content)
     return new Promise((resolve, reject) => {
-      this.#groupFor(path, bytes).add({ content: kept, bytes, resolve, reject })
+      const one: Pending = { content: kept, bytes, resolve, reject }
+      const gathering = this.#gathering.get(path)
+      if (gathering !== undefined && gathering.hasRoomFor(bytes) && this.#turns.isFree(path)) {
+        gathering.add(one)
+        return
+      }
+      const group = new Group()
+      group.add(one)
+      this.#gathering.set(path, group)
+      void this.#turns.take([path], () => this.#commit(path, group))
     })
   }
 
@@ -81,15 +96,6 @@ export class Appends {
     }
   }
 
-  #groupFor(path: string, bytes: number): Group {
-    const gathering = this.#gathering.get(path)
-    if (gathering !== undefined && gathering.hasRoomFor(bytes) && this.#turns.isFree(path)) return gathering
-    const group = new Group()
-    this.#gathering.set(path, group)
-    void this.#turns.take([path], () => this.#commit(path, group))
-    return group
-  }
-
   /** Any other change to `path` comes after the appends before it, and before those after it. */
   close(path: string): void {
     this.#gathering.delete(path)
@@ -97,13 +103,13 @@ export class Appends {
 
   /** Never rejects: what went wrong is told to those who appended. */
   async #commit(path: string, group: Group): Promise<void> {
-    await everyoneTold()
+    if (group.bytes < WHOLE_GROUP_BYTES) await everyoneTold()
     if (this.#gathering.get(path) === group) this.#gathering.delete(path)
     /** What to take back, filled in before each step: one that fails may have happened. */
     const before = { touched: false, made: false, size: 0 }
     let file: OpenFile | undefined
     try {
-      await this.#repairs.mend(path)
+      if (this.#repairs.areWaiting) await this.#repairs.mend(path)
       file = this.#fileFor(path, before)
       before.size = file.size
       before.touched = true
@@ -241,6 +247,8 @@ class Group {
   }
 
   encode(): Uint8Array {
+    const [only] = this.#all
+    if (this.#all.length === 1 && only !== undefined && typeof only.content !== "string") return only.content
     const all = Buffer.allocUnsafe(this.bytes)
     let offset = 0
     // One by one: joined first, two halves of a surrogate pair from two calls would become one character.

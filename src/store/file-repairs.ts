@@ -27,6 +27,11 @@ export class Repairs {
     this.#logger = logger
   }
 
+  /** Whether there are any: saves the common case a turn. */
+  get areWaiting(): boolean {
+    return this.#waiting.size > 0
+  }
+
   /** Takes a failed change back now, or keeps it for later. Never rejects. */
   async undo(paths: readonly string[], repair: Repair): Promise<void> {
     try {
