@@ -11,6 +11,7 @@ import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import pino from "pino"
 import { AuditLog } from "../src/audit/index.ts"
+import { generateSignerKey } from "../src/core/key.ts"
 import { encodeLine } from "../src/core/line.ts"
 import { FileStore } from "../src/store/index.ts"
 import { keepInFlight, measure, timed } from "./measure.ts"
@@ -29,6 +30,8 @@ export interface AppendCell {
   readonly sum_of_parts: number
   readonly of_raw: number
   readonly of_parts: number
+  /** The rate with the ledger on, of the rate without. */
+  readonly with_ledger: number
   readonly goal: string
 }
 
@@ -57,7 +60,8 @@ async function cell(
   milliseconds: number,
 ): Promise<AppendCell> {
   const contenders = [
-    hansard(place, inFlight),
+    hansard(place, inFlight, false),
+    hansard(place, inFlight, true),
     rawLimit(place, inFlight),
     naive(place, inFlight),
     sqlite(place, inFlight),
@@ -79,6 +83,7 @@ async function cell(
     sum_of_parts: sum,
     of_raw: ofRaw,
     of_parts: ofParts,
+    with_ledger: rate("hansard AuditLog, ledger on") / rate("hansard AuditLog"),
     goal:
       inFlight === 1
         ? "none here"
@@ -88,14 +93,15 @@ async function cell(
   }
 }
 
-function hansard(place: string, inFlight: number): Contender {
+function hansard(place: string, inFlight: number, ledger: boolean): Contender {
+  const signer = generateSignerKey("bench.example/log", "log", (length) => new Uint8Array(length).fill(7))
   return {
-    name: "hansard AuditLog",
+    name: ledger ? "hansard AuditLog, ledger on" : "hansard AuditLog",
     promise: "durable",
     async run(milliseconds) {
       const dir = mkdtempSync(join(place, "hansard-"))
       await using store = await FileStore.open(dir)
-      await using log = await AuditLog.open(store)
+      await using log = await AuditLog.open(store, ledger ? { ledger: { signer } } : {})
       const rate = await keepInFlight(milliseconds, inFlight, (n) => log.append(record(n)))
       await log.close()
       await store[Symbol.asyncDispose]()

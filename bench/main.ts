@@ -42,6 +42,7 @@ function print(cell: AppendCell): void {
     `  sum of the parts, measured alone      ${Math.round(cell.sum_of_parts).toLocaleString("en").padStart(12)}`,
   )
   console.log(
-    `  hansard: ${(100 * cell.of_raw).toFixed(0)}% of the raw limit, ${(100 * cell.of_parts).toFixed(0)}% of the sum of its parts; goal ${cell.goal}\n`,
+    `  hansard: ${(100 * cell.of_raw).toFixed(0)}% of the raw limit, ${(100 * cell.of_parts).toFixed(0)}% of the sum of its parts; goal ${cell.goal}`,
   )
+  console.log(`  with the ledger on: ${(100 * cell.with_ledger).toFixed(0)}% of the rate without\n`)
 }

@@ -8,6 +8,9 @@ import type { KnowledgeStore } from "../store/contract.ts"
 import { entriesOfBatch, LogExtent } from "./extent.ts"
 import type { DurableBatch } from "./extent.ts"
 import { Follower } from "./follow.ts"
+import type { Hash } from "../core/hash-types.ts"
+import { Ledger } from "./ledger.ts"
+import type { PublishedCheckpoint } from "./ledger.ts"
 import { countStats, queryPage } from "./query.ts"
 import { readEntries } from "./read.ts"
 import { recover } from "./recover.ts"
@@ -49,6 +52,7 @@ export class AuditLog extends HubRecorder implements AsyncDisposable {
   readonly #logger: Logger
   readonly #extent = new LogExtent()
   readonly #writer: LogWriter
+  readonly #ledger: Ledger | undefined
   readonly #follower: Follower
   readonly #subscribers: Subscribers
   #opening: Promise<void> | undefined
@@ -75,8 +79,16 @@ export class AuditLog extends HubRecorder implements AsyncDisposable {
       retryMs: options.retryMs ?? DEFAULT_RETRY_MS,
       logger: this.#logger,
       ready: () => this.#open(),
-      onDurable: (batch) => this.#tell(batch),
+      leavesOf: (lines) => this.#ledger?.leavesOf(lines) ?? [],
+      onDurable: (batch, leaves) => {
+        this.#ledger?.append(leaves)
+        return this.#tell(batch)
+      },
     })
+    this.#ledger =
+      options.ledger === undefined || this.#readOnly
+        ? undefined
+        : new Ledger(store, this.#extent, { ...options.ledger, clock, timers, logger: this.#logger })
     this.#follower = new Follower(store, this.#extent, (error) => {
       this.#logger.error({ err: error }, "the audit log cannot be followed")
     })
@@ -204,6 +216,34 @@ export class AuditLog extends HubRecorder implements AsyncDisposable {
     return await countStats(this.#store, this.#extent, filter)
   }
 
+  /** The newest published checkpoint. `undefined` before the first, and without a ledger. */
+  get checkpointed(): PublishedCheckpoint | undefined {
+    return this.#ledger?.published
+  }
+
+  /**
+   * Signs and publishes a checkpoint of everything that is durable, unless there is one.
+   *
+   * @returns the signed note.
+   * @throws InvalidInputError without a ledger; the store's errors.
+   */
+  async checkpoint(): Promise<string> {
+    const ledger = await this.#openLedger()
+    return (await ledger.publish()).text
+  }
+
+  /** A tlog-proof file for one record. Waits for a checkpoint that covers it. @throws NotFoundError past the end. */
+  async prove(index: number): Promise<string> {
+    const ledger = await this.#openLedger()
+    return await ledger.prove(wholeNumber(index, "index"))
+  }
+
+  /** The hashes that prove that the log of `to` records begins with the log of `from`: RFC 6962, 2.1.2. */
+  async consistency(from: number, to: number): Promise<readonly Hash[]> {
+    const ledger = await this.#openLedger()
+    return await ledger.consistency(wholeNumber(from, "from"), wholeNumber(to, "to"))
+  }
+
   /**
    * Calls back with every record that is appended from now on, in order, once it is durable. The record is frozen.
    *
@@ -275,7 +315,8 @@ export class AuditLog extends HubRecorder implements AsyncDisposable {
   }
 
   async #recover(): Promise<void> {
-    const torn = await recover(this.#store, this.#extent)
+    // A log that contradicts its checkpoint is evidence: not a byte of it is touched.
+    const torn = await recover(this.#store, this.#extent, async () => await this.#ledger?.open())
     if (torn === undefined) return
     this.#torn = torn
     this.#logger.warn({ bytes: torn.bytes, path: torn.path }, "a torn tail of the audit log was set aside")
@@ -283,6 +324,14 @@ export class AuditLog extends HubRecorder implements AsyncDisposable {
     const line = encodeLine({ at: this.now(), kind: "audit_recovered", ...fields })
     // Not awaited: it goes with the first batch, and a full disk must not stop the log from being read.
     void this.#writer.add(line, line.length + 1, "event").catch(() => {})
+  }
+
+  async #openLedger(): Promise<Ledger> {
+    await this.#openToRead()
+    if (this.#ledger === undefined) {
+      throw new InvalidInputError("this log has no ledger", { hint: "Open it with the option `ledger`." })
+    }
+    return this.#ledger
   }
 
   async #openToRead(): Promise<void> {
@@ -299,6 +348,7 @@ export class AuditLog extends HubRecorder implements AsyncDisposable {
     try {
       await this.#opening?.catch(() => {})
       await this.#writer.close()
+      if (this.#opening !== undefined) await this.#ledger?.close()
     } finally {
       this.#extent.wakeAll()
       await this.#follower[Symbol.asyncDispose]()

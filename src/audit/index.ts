@@ -1,5 +1,7 @@
 export { AuditLog } from "./audit-log.ts"
 export { agentsOf, compileFilter } from "./filter.ts"
+export type { LedgerOptions, PublishedCheckpoint } from "./ledger.ts"
+export { CHECKPOINT_PATH, storedTiles, tilePath } from "./tiles.ts"
 export { LOG_PATH, TORN_FOLDER } from "./paths.ts"
 export { MAX_LIMIT } from "./query.ts"
 export type { TornTail } from "./recover.ts"

@@ -63,21 +63,25 @@ function advanceInSteps(extent: LogExtent, pending: number, bytes: Buffer): void
  * it off, append `audit_recovered` (that is the caller's). A crash after the second leaves a file there whose name is
  * the log's very end; so it is found and told the next time.
  *
+ * @param check runs once `extent` is what the log will be, before anything is changed; what it throws stops everything
  * @returns the torn tail that is still to be told in a record, if any.
  */
-export async function recover(store: KnowledgeStore, extent: LogExtent): Promise<TornTail | undefined> {
+export async function recover(
+  store: KnowledgeStore,
+  extent: LogExtent,
+  check: () => Promise<void>,
+): Promise<TornTail | undefined> {
   await measure(store, extent)
   const fileBytes = await store.size(LOG_PATH)
   const hole = await findHole(store, extent)
-  const good = hole ?? extent
-  const torn = fileBytes - good.bytes
-  if (torn === 0) return await findUntold(store, extent)
-
-  const tail = await store.readRange(LOG_PATH, good.bytes, fileBytes)
-  const path = await freePath(store, good.size, good.bytes, tail)
-  await store.write(path, tail)
-  await store.truncate(LOG_PATH, good.bytes)
   if (hole !== undefined) extent.retreat(hole.size, hole.bytes)
+  await check()
+  if (fileBytes === extent.bytes) return await findUntold(store, extent)
+
+  const tail = await store.readRange(LOG_PATH, extent.bytes, fileBytes)
+  const path = await freePath(store, extent.size, extent.bytes, tail)
+  await store.write(path, tail)
+  await store.truncate(LOG_PATH, extent.bytes)
   return { bytes: tail.length, path }
 }
 

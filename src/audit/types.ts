@@ -1,4 +1,5 @@
 import type { Clock, Timers } from "../core/system.ts"
+import type { LedgerOptions } from "./ledger.ts"
 import type { Logger } from "../core/logger.ts"
 
 /** A record as it was read back: `at`, `kind`, and whatever the kind carries. */
@@ -42,6 +43,8 @@ export interface AuditLogOptions {
   readonly subscriberTimeoutMs?: number
   /** How often writing is tried again after it failed. Default 1,000. */
   readonly retryMs?: number
+  /** Keeps a Merkle tree of the lines and signs checkpoints of it. Default: none. */
+  readonly ledger?: LedgerOptions
   readonly clock?: Clock
   readonly timers?: Timers
   /** Default: silent. */

@@ -1,4 +1,5 @@
 import { AuditUnavailableError, ClosedError, TamperedError } from "../core/errors.ts"
+import type { Digest } from "../core/hash-types.ts"
 import { encodeLine } from "../core/line.ts"
 import type { Logger } from "../core/logger.ts"
 import { isoTime } from "../core/system.ts"
@@ -30,10 +31,14 @@ export interface WriterOptions {
   /** Awaited before anything is written; if it rejects, writing failed and is tried again later. */
   readonly ready: () => Promise<void>
   /**
+   * Called with the lines of a batch while the disk works on them: what it returns comes back with `onDurable`.
+   */
+  readonly leavesOf: ((lines: Buffer) => readonly Digest[]) | undefined
+  /**
    * Called with each durable batch, in order, before its receipts resolve. A promise holds back those receipts and no
    * batch.
    */
-  readonly onDurable: (batch: DurableBatch) => Promise<void> | undefined
+  readonly onDurable: (batch: DurableBatch, leaves: readonly Digest[]) => Promise<void> | undefined
 }
 
 interface Waiting {
@@ -198,7 +203,7 @@ export class LogWriter {
     if (batch === undefined) return
     this.#lastBytes = batch.bytes.length
     this.#inFlight = this.#write(batch).then(
-      (offset) => this.#written(batch, offset),
+      ([offset, leaves]) => this.#written(batch, offset, leaves),
       (error: unknown) => this.#failed([batch], error),
     )
   }
@@ -210,14 +215,16 @@ export class LogWriter {
     else if (this.#waiting.length > 0 || this.#kept.length > 0 || this.#gap !== undefined) this.#schedule()
   }
 
-  /** @returns the offset at which the batch starts */
-  async #write({ bytes }: Batch): Promise<number> {
+  /** @returns the offset at which the batch starts, and its lines' leaves */
+  async #write({ bytes }: Batch): Promise<[number, readonly Digest[]]> {
     if (this.#broken !== undefined) throw this.#broken
     if (this.#suspect) await this.#store.truncate(LOG_PATH, this.#extent.bytes)
     this.#suspect = true
-    const offset = await this.#store.append(LOG_PATH, bytes)
+    const appended = this.#store.append(LOG_PATH, bytes)
+    const leaves = this.#options.leavesOf?.(bytes) ?? []
+    const offset = await appended
     this.#suspect = false
-    if (offset === this.#extent.bytes) return offset
+    if (offset === this.#extent.bytes) return [offset, leaves]
     this.#broken = new TamperedError(
       `the log was ${this.#extent.bytes} bytes long and is now ${offset}: somebody else writes to it`,
       this.#extent.size,
@@ -226,7 +233,7 @@ export class LogWriter {
     throw this.#broken
   }
 
-  #written({ bytes, waiting, withGap }: Batch, offset: number): void {
+  #written({ bytes, waiting, withGap }: Batch, offset: number, leaves: readonly Digest[]): void {
     const firstIndex = this.#extent.size
     const gaps = withGap ? 1 : 0
     if (withGap) this.#gap = undefined
@@ -235,7 +242,7 @@ export class LogWriter {
     this.#extent.advance(durable.count, bytes.length, durable)
     // Before anybody hears of this one: the disk works while they do.
     this.#next()
-    this.#settle(waiting, firstIndex + gaps, this.#options.onDurable(durable))
+    this.#settle(waiting, firstIndex + gaps, this.#options.onDurable(durable, leaves))
   }
 
   #failed(batches: readonly Batch[], error: unknown): void {

@@ -8,7 +8,10 @@ import type { AuthRegistry } from "./auth/index.ts"
 
 export interface HubOptions {
   /** Of the audit log that the hub opens in its store. Not together with `auditLog`. */
-  readonly audit?: Pick<AuditLogOptions, "coverage" | "required" | "subscriberTimeoutMs" | "retryMs">
+  readonly audit?: Pick<
+    AuditLogOptions,
+    "coverage" | "required" | "subscriberTimeoutMs" | "retryMs" | "ledger"
+  >
   /** The caller's own, which the hub does not close. */
   readonly auditLog?: AuditLog
   /** Default: the scheme `none` alone, which proves nothing. */
