@@ -18,7 +18,8 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   hub: ["core", "model", "store", "audit"],
   client: ["core", "model"],
   testing: ["core", "store"],
-  cli: ["core", "model", "store", "audit", "hub", "client"],
+  witness: ["core", "store"],
+  cli: ["core", "model", "store", "audit", "hub", "client", "witness"],
 }
 
 /** Rooms whose code runs in a browser. Their Node variants are named `…-node.ts` and chosen by conditional imports. */

@@ -5,6 +5,7 @@ import { importCommand } from "./commands/import.ts"
 import { queryCommand } from "./commands/query.ts"
 import { statsCommand } from "./commands/stats.ts"
 import { tailCommand } from "./commands/tail.ts"
+import { witnessCommand } from "./commands/witness.ts"
 import { coloursFor } from "./colours.ts"
 import { Output } from "./output.ts"
 import { OK, report, systemError, USAGE_OR_ENVIRONMENT } from "./report.ts"
@@ -68,6 +69,7 @@ export async function run(args: readonly string[], shell: Shell): Promise<number
     queryCommand(shell, setStatus),
     statsCommand(shell, setStatus),
     importCommand(shell, setStatus),
+    witnessCommand(shell, setStatus),
   ]) {
     program.addCommand(command.copyInheritedSettings(program))
   }

@@ -2,6 +2,8 @@
  * `kill -9` at random moments: every acknowledged record is there once, in order, and nothing else but one tail that
  * was not acknowledged. The log is the same one over all the kills, so recovery is part of what is tested.
  *
+ * The log keeps a ledger. Every checkpoint that a kill leaves behind is one of the lines that are there at the end.
+ *
  * `HANSARD_CRASHES` sets how many (default 12; 100 in CI; 1,000 for a long evening).
  */
 import { spawn } from "node:child_process"
@@ -9,11 +11,18 @@ import { mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, beforeAll, expect, test } from "vitest"
-import { AuditLog } from "../../src/audit/index.ts"
+import { AuditLog, CHECKPOINT_PATH } from "../../src/audit/index.ts"
+import { utf8 } from "../../src/core/bytes.ts"
+import { openCheckpoint } from "../../src/core/checkpoint.ts"
+import type { OpenedCheckpoint } from "../../src/core/checkpoint.ts"
+import { TreeFrontier } from "../../src/core/frontier.ts"
+import { generateSignerKey } from "../../src/core/key.ts"
+import { noteVerifier } from "../../src/core/note.ts"
 import { FileStore } from "../../src/store/index.ts"
 import { seeded, testSeed } from "../support/fake-time.ts"
 
 const CRASHES = Number(process.env["HANSARD_CRASHES"] ?? (process.env["CI"] ? 100 : 12))
+const signer = generateSignerKey("crash.example/log", "log", (length) => new Uint8Array(length).fill(1))
 let dir: string
 
 beforeAll(async () => {
@@ -67,19 +76,27 @@ test(
     console.info(`crash test: HANSARD_SEED=${seed}`)
     const random = seeded(seed)
     const lives: Life[] = []
+    const checkpoints: OpenedCheckpoint[] = []
     for (let crash = 0; crash < CRASHES; crash++) {
       const inFlight = [1, 3, 64, 500][Math.floor(random() * 4)] ?? 1
       lives.push(await liveAndDie(`run-${crash}`, inFlight, random() * 40))
+      await using seen = await FileStore.open(dir, { readOnly: true })
+      const left = await seen.read(CHECKPOINT_PATH)
+      if (left !== undefined) checkpoints.push(openCheckpoint(left, noteVerifier(signer)))
     }
 
     await using store = await FileStore.open(dir)
-    await using log = await AuditLog.open(store)
+    await using log = await AuditLog.open(store, { ledger: { signer } })
     const next = new Map(lives.map(({ run }) => [run, 0]))
     const acknowledged = new Map(lives.map((life) => [life.run, life.acknowledged]))
     let checked = 0
     let newestRun = -1
     let unacknowledged = 0
-    for await (const { index, record } of log.entries()) {
+    const tree = new TreeFrontier()
+    const roots = new Map<number, Uint8Array>()
+    for await (const { index, line, record } of log.entries()) {
+      tree.appendRecord(utf8(line))
+      if (checkpoints.some(({ size }) => size === tree.size)) roots.set(tree.size, tree.root())
       if (record["kind"] === "audit_recovered") continue
       const run = String(record["run"])
       const n = Number(record["n"])
@@ -103,6 +120,11 @@ test(
     const total = lives.reduce((sum, life) => sum + life.acknowledged.size, 0)
     expect(checked).toBe(total)
     expect(total).toBeGreaterThan(CRASHES)
+    expect(checkpoints.length).toBeGreaterThan(0)
+    for (const { size, root } of checkpoints) {
+      if (size > 0) expect(roots.get(size), `the checkpoint of size ${size}`).toEqual(root)
+    }
+    console.info(`${checkpoints.length} checkpoints were left behind, all of them of this log`)
     console.info(
       `${CRASHES} kills, ${total} acknowledged records there, ${unacknowledged} more in unacknowledged tails`,
     )
