@@ -23,6 +23,11 @@ export function addCommonOptions(command: Command): Command {
     .option("--json", "JSON for programs, errors included")
 }
 
+/** For a command that writes: without it the log is put under a ledger. */
+export function addLedgerOption(command: Command): Command {
+  return command.option("--no-ledger", "a plain log: no signing key, no tree, no checkpoints")
+}
+
 export function addFilterOptions(command: Command): Command {
   return command
     .option("--kind <kinds>", "only these kinds; repeat it, or separate with commas", parseKinds)

@@ -1,10 +1,18 @@
 import { Command, CommanderError } from "commander"
 import { appendCommand } from "./commands/append.ts"
+import { checkCommand } from "./commands/check.ts"
+import { checkpointCommand } from "./commands/checkpoint.ts"
 import { demoCommand } from "./commands/demo.ts"
+import { exportCommand } from "./commands/export.ts"
+import { fsckCommand } from "./commands/fsck.ts"
 import { importCommand } from "./commands/import.ts"
+import { keygenCommand } from "./commands/keygen.ts"
+import { proveCommand } from "./commands/prove.ts"
 import { queryCommand } from "./commands/query.ts"
+import { sealCommand } from "./commands/seal.ts"
 import { statsCommand } from "./commands/stats.ts"
 import { tailCommand } from "./commands/tail.ts"
+import { verifyCommand } from "./commands/verify.ts"
 import { witnessCommand } from "./commands/witness.ts"
 import { coloursFor } from "./colours.ts"
 import { Output } from "./output.ts"
@@ -69,6 +77,14 @@ export async function run(args: readonly string[], shell: Shell): Promise<number
     queryCommand(shell, setStatus),
     statsCommand(shell, setStatus),
     importCommand(shell, setStatus),
+    exportCommand(shell, setStatus),
+    checkpointCommand(shell, setStatus),
+    proveCommand(shell, setStatus),
+    checkCommand(shell, setStatus),
+    sealCommand(shell, setStatus),
+    keygenCommand(shell, setStatus),
+    verifyCommand(shell, setStatus),
+    fsckCommand(shell, setStatus),
     witnessCommand(shell, setStatus),
   ]) {
     program.addCommand(command.copyInheritedSettings(program))

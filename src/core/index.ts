@@ -46,3 +46,7 @@ export { checkProofFile, formatProofFile, parseProofFile } from "./proof-file.ts
 export { BadProofError, BadSignatureError } from "./proof-errors.ts"
 export { formatTilePath, parseTilePath } from "./tile.ts"
 export { tileHashReader } from "./tile-reader.ts"
+export { checkForkEvidence, formatForkEvidence, parseForkEvidence } from "./fork-evidence.ts"
+export { verifyLog } from "./verify.ts"
+export type { LogVerdict } from "./verdict.ts"
+export type { LogSource } from "./verify-source.ts"

@@ -29,10 +29,10 @@ export function tempFolder(): string {
   return folder
 }
 
-/** Runs the command to its end. */
+/** Runs the command to its end. That it made a signing key is left out of `stderr`, unless `keyNotice` is set. */
 export function hansard(
   args: readonly string[],
-  options: { input?: string | Buffer; cwd?: string } = {},
+  options: { input?: string | Buffer; cwd?: string; keyNotice?: boolean } = {},
 ): Done {
   const { status, stdout, stderr } = spawnSync(process.execPath, [BIN, ...args], {
     input: options.input ?? "",
@@ -42,8 +42,10 @@ export function hansard(
     maxBuffer: 1 << 28,
     timeout: 60_000,
   })
-  return { status, stdout, stderr }
+  return { status, stdout, stderr: options.keyNotice === true ? stderr : stderr.replace(KEY_NOTICE, "") }
 }
+
+const KEY_NOTICE = /^(hansard: made a signing key, |\{"made_key":).*\n/m
 
 /** A command that runs beside the test, and is killed with it. */
 export class Running {

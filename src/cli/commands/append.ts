@@ -7,13 +7,14 @@ import type { AppendReceipt, AuditLog } from "../../audit/index.ts"
 import { HansardError, InvalidInputError, InvalidRecordError } from "../../core/errors.ts"
 import { encodeLine, parseRecord } from "../../core/line.ts"
 import { isoTime, parseTime } from "../../core/system.ts"
-import { addCommonOptions } from "../filters.ts"
+import { addCommonOptions, addLedgerOption } from "../filters.ts"
 import { DataFolder } from "../folder.ts"
+import type { WriteOptions } from "../folder.ts"
 import { READ_BYTES, readLines } from "../lines.ts"
 import type { InputLine } from "../lines.ts"
 import { OK, report, systemError, USAGE_OR_ENVIRONMENT } from "../report.ts"
 import { note } from "../shell.ts"
-import type { CommonOptions, Shell } from "../shell.ts"
+import type { Shell } from "../shell.ts"
 
 /** Records that are on their way to the disk at one time: enough for large groups, and a bound on memory. */
 const MAX_IN_FLIGHT = 4_096
@@ -21,7 +22,7 @@ const MAX_IN_FLIGHT = 4_096
 /** With `--keep-going`: how many bad lines are told one by one. All are counted. */
 const MAX_TOLD = 20
 
-interface AppendOptions extends CommonOptions {
+interface AppendOptions extends WriteOptions {
   readonly ack?: boolean
   readonly keepGoing?: boolean
 }
@@ -39,13 +40,13 @@ export function appendCommand(shell: Shell, setStatus: (status: number) => void)
         '\nThe last line out is {"appended":N,"first_index":N,"size":N}.',
     )
     .action(async (file: string, options: AppendOptions) => setStatus(await append(shell, file, options)))
-  return addCommonOptions(command)
+  return addLedgerOption(addCommonOptions(command))
 }
 
 async function append(shell: Shell, file: string, options: AppendOptions): Promise<number> {
   // The input first: when it cannot be read, no folder is made.
   const input = file === "-" ? shell.input : await openFile(file)
-  await using folder = await DataFolder.openToWrite(options.dir)
+  await using folder = await DataFolder.openToWrite(shell, options)
   const { log } = folder
   const appender = new Appender(log, (receipt) => {
     if (options.ack === true) shell.out.line(`{"index":${receipt.index}}`)

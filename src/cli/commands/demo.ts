@@ -1,26 +1,26 @@
 import { setTimeout as sleep } from "node:timers/promises"
-import { join, resolve } from "node:path"
+import { join } from "node:path"
 import { Command } from "commander"
 import type { AuditRecord } from "../../audit/index.ts"
 import { Hub } from "../../hub/index.ts"
 import type { HubHealth } from "../../hub/index.ts"
-import { FileStore } from "../../store/index.ts"
 import { encodeLine } from "../../core/line.ts"
 import { assemble, hotlineAdapter } from "../demo/cast.ts"
 import { SCENES } from "../demo/scenes.ts"
 import type { Stage } from "../demo/scenes.ts"
-import { addCommonOptions } from "../filters.ts"
-import { DEFAULT_DIR, makeDataFolder } from "../folder.ts"
+import { addCommonOptions, addLedgerOption } from "../filters.ts"
+import { DEFAULT_DIR, ledgerOf, openStoreToWrite } from "../folder.ts"
+import type { WriteOptions } from "../folder.ts"
 import { Names } from "../names.ts"
 import { sentence } from "../sentence.ts"
 import { note } from "../shell.ts"
-import type { CommonOptions, Shell } from "../shell.ts"
+import type { Shell } from "../shell.ts"
 
 /** On a terminal, so that a person can read along. */
 const SCENE_PAUSE_MS = 1_100
 const EVENT_TIMEOUT_MS = 10_000
 
-interface DemoOptions extends CommonOptions {
+interface DemoOptions extends WriteOptions {
   readonly fast?: boolean
 }
 
@@ -34,14 +34,14 @@ export function demoCommand(shell: Shell, _setStatus: (status: number) => void):
         "\nIt may be run again on the same folder, and goes on with what is there.",
     )
     .action(async (options: DemoOptions) => demo(shell, options))
-  return addCommonOptions(command)
+  return addLedgerOption(addCommonOptions(command))
 }
 
 async function demo(shell: Shell, options: DemoOptions): Promise<void> {
-  makeDataFolder(options.dir)
-  await using store = await FileStore.open(join(resolve(options.dir), "store"))
+  await using store = await openStoreToWrite(options.dir)
+  const ledger = await ledgerOf(shell, options, store)
   await using hub = await Hub.open(store, {
-    audit: { coverage: "full", required: true },
+    audit: { coverage: "full", required: true, ...(ledger === undefined ? {} : { ledger }) },
     adapters: [hotlineAdapter],
   })
   const teller = new Teller(shell, new Names(store), options.json === true)

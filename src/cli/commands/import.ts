@@ -4,18 +4,19 @@ import { Command } from "commander"
 import type { AppendReceipt } from "../../audit/index.ts"
 import { InvalidRecordError } from "../../core/errors.ts"
 import { MAX_LINE_BYTES, parseLine } from "../../core/line.ts"
-import { addCommonOptions } from "../filters.ts"
+import { addCommonOptions, addLedgerOption } from "../filters.ts"
 import { DataFolder } from "../folder.ts"
+import type { WriteOptions } from "../folder.ts"
 import { READ_BYTES, readLines } from "../lines.ts"
 import type { InputLine } from "../lines.ts"
 import { OK, report, systemError, usageError, USAGE_OR_ENVIRONMENT } from "../report.ts"
 import { note } from "../shell.ts"
-import type { CommonOptions, Shell } from "../shell.ts"
+import type { Shell } from "../shell.ts"
 
 const MAX_IN_FLIGHT = 4_096
 const MAX_TOLD = 20
 
-interface ImportOptions extends CommonOptions {
+interface ImportOptions extends WriteOptions {
   readonly keepGoing?: boolean
 }
 
@@ -31,7 +32,7 @@ export function importCommand(shell: Shell, setStatus: (status: number) => void)
         '\nPrints {"imported":N,"first_index":N,"size":N}.',
     )
     .action(async (file: string, options: ImportOptions) => setStatus(await importFile(shell, file, options)))
-  return addCommonOptions(command)
+  return addLedgerOption(addCommonOptions(command))
 }
 
 interface Found {
@@ -59,7 +60,7 @@ async function importFile(shell: Shell, file: string, options: ImportOptions): P
     }
   }
 
-  await using folder = await DataFolder.openToWrite(options.dir)
+  await using folder = await DataFolder.openToWrite(shell, options)
   const { log } = folder
   const before = log.size
   let imported = 0

@@ -1,0 +1,76 @@
+import { Command } from "commander"
+import { storeLogSource } from "../../audit/log-source.ts"
+import { CLAIMS, isGood, verdictToJson, type Finding, type LogVerdict } from "../../core/verdict.ts"
+import { verifyLog } from "../../core/verify.ts"
+import { visible } from "../colours.ts"
+import { addCommonOptions } from "../filters.ts"
+import { OK, VERIFICATION_FAILED } from "../report.ts"
+import type { CommonOptions, Shell } from "../shell.ts"
+import { keysBeside, openStore, progress } from "./verify.ts"
+
+export function fsckCommand(shell: Shell, setStatus: (status: number) => void): Command {
+  const command = new Command("fsck")
+    .description("re-derive everything from the lines; names the first bad byte, changes nothing")
+    .action(async (options: CommonOptions) => setStatus(await fsck(shell, options)))
+  return addCommonOptions(command)
+}
+
+async function fsck(shell: Shell, options: CommonOptions): Promise<number> {
+  await using store = await openStore(options.dir)
+  const verdict = await verifyLog(storeLogSource(store), {
+    keys: keysBeside(options.dir),
+    areKeysVouched: false,
+    tiles: true,
+    signal: AbortSignal.any([shell.interrupted, shell.unread]),
+    onProgress: progress(shell),
+  })
+  const problems = problemsOf(verdict)
+  if (options.json === true) {
+    shell.out.line(JSON.stringify({ ...verdictToJson(verdict), good: problems.length === 0, problems }))
+  } else {
+    for (const { message } of problems) shell.out.line(visible(message))
+    const { records, uncovered, size } = verdict
+    const covered =
+      size === undefined ? "there is no checkpoint" : `the checkpoint covers ${records - uncovered}`
+    shell.out.line(
+      `${records} records; ${covered}; ${problems.length === 0 ? "nothing is wrong" : `${problems.length} problems`}`,
+    )
+  }
+  return problems.length === 0 ? OK : VERIFICATION_FAILED
+}
+
+interface Problem {
+  readonly path: string
+  readonly message: string
+  readonly byte_offset: number | null
+}
+
+const LOG = "audit/audit.jsonl"
+
+/** By file: the first is the first to look at. A torn tail is no problem: the next writer sets it aside. */
+function problemsOf(verdict: LogVerdict): Problem[] {
+  const problems: Problem[] = []
+  const add = (path: string, message: string, offset: number | undefined): void => {
+    const byte = offset ?? null
+    if (problems.some((problem) => problem.path === path && problem.byte_offset === byte && byte !== null))
+      return
+    problems.push({
+      path,
+      message: `${path}${byte === null ? "" : `, byte ${byte}`}: ${message}`,
+      byte_offset: byte,
+    })
+  }
+  if (!isGood(verdict)) {
+    for (const claim of CLAIMS) {
+      const found = verdict.claims[claim]
+      if (found.status !== "false" || claim === "tiles") continue
+      add(claim === "authorship" ? "audit/checkpoint" : LOG, found.because, found.byteOffset)
+    }
+  }
+  for (const finding of verdict.findings) add(pathOf(finding), finding.message, finding.byteOffset)
+  return problems
+}
+
+function pathOf({ where, path }: Finding): string {
+  return where === "line" ? LOG : where === "tile" ? `audit/${path ?? "tile"}` : "audit/checkpoint"
+}

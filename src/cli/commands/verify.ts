@@ -1,0 +1,247 @@
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs"
+import { dirname, join, resolve } from "node:path"
+import { Command } from "commander"
+import { fileLogSource, storeLogSource, urlLogSource } from "../../audit/log-source.ts"
+import { HansardError } from "../../core/errors.ts"
+import { parseVerifierKey } from "../../core/key.ts"
+import { MAX_POLICY_BYTES, parsePolicy, type Policy } from "../../core/policy.ts"
+import {
+  CLAIMS,
+  isGood,
+  verdictToJson,
+  type Claim,
+  type LogVerdict,
+  type Verdict,
+} from "../../core/verdict.ts"
+import { verifyLog } from "../../core/verify.ts"
+import type { LogSource } from "../../core/verify-source.ts"
+import { readHead } from "../../core/verify-trust.ts"
+import { FileStore } from "../../store/index.ts"
+import { visible, type Colour } from "../colours.ts"
+import { addCommonOptions } from "../filters.ts"
+import { OK, systemError, usageError, VERIFICATION_FAILED } from "../report.ts"
+import { note, type CommonOptions, type Shell } from "../shell.ts"
+import { VerifierState } from "../verify-state.ts"
+
+interface VerifyCommandOptions extends CommonOptions {
+  readonly url?: string
+  readonly key?: readonly string[]
+  readonly policy?: string
+  readonly state?: string
+  readonly checkpoint?: string
+  readonly tiles?: string
+}
+
+const MAX_KEY_FILE_BYTES = 4_096
+const PROGRESS_EVERY_MS = 1_000
+
+export function verifyCommand(shell: Shell, setStatus: (status: number) => void): Command {
+  const command = new Command("verify")
+    .description("what is proved of a log, on what condition, and what cannot be proved")
+    .argument("[files...]", "files of lines, in order, instead of a data folder")
+    .option("--url <url>", "a static tlog-tiles tree instead of a data folder")
+    .option("--key <vkey...>", "verifier key of the log; given by you, not found with the log")
+    .option("--policy <file>", "tlog-policy file: logs, witnesses, quorum")
+    .option("--state <file>", "what was accepted before (default: ~/.config/hansard/checkpoints.json)")
+    .option("--checkpoint <file>", "with files: the signed checkpoint")
+    .option("--tiles <folder>", "with files: the folder that holds tile/")
+    .addHelpText(
+      "after",
+      "\nRemembers the last checkpoint of each log that it accepted, so that a later truncation is found." +
+        "\nExit status 1: a claim is false. --json: one object with `good`, `claims`, `findings`.",
+    )
+    .action(async (files: string[], options: VerifyCommandOptions) => {
+      setStatus(await verify(shell, files, options))
+    })
+  return addCommonOptions(command)
+}
+
+async function verify(
+  shell: Shell,
+  files: readonly string[],
+  options: VerifyCommandOptions,
+): Promise<number> {
+  if (options.url !== undefined && files.length > 0) {
+    throw usageError("both --url and files are given", "Verify one log at a time.")
+  }
+  if (options.key !== undefined && options.policy !== undefined) {
+    throw usageError("both --key and --policy are given", "A policy names its logs' keys.")
+  }
+  const policy = options.policy === undefined ? undefined : readPolicy(options.policy)
+  const signal = AbortSignal.any([shell.interrupted, shell.unread])
+  const state = VerifierState.load(options.state ?? VerifierState.defaultPath(process.env))
+  const isFolder = options.url === undefined && files.length === 0
+  await using store = isFolder ? await openStore(options.dir) : undefined
+  const source = sourceOf(files, options, store, signal)
+  const keys = options.key ?? (isFolder && policy === undefined ? keysBeside(options.dir) : [])
+  const remembered = await recall(state, source, keys, policy)
+  const verdict = await verifyLog(source, {
+    keys,
+    areKeysVouched: options.key !== undefined,
+    ...(policy === undefined ? {} : { policy }),
+    ...(remembered === undefined ? {} : { remembered }),
+    tiles: true,
+    now: Date.now(),
+    signal,
+    onProgress: progress(shell),
+  })
+  if (verdict.accepted !== undefined) state.remember(verdict.accepted)
+  const evidence = verdict.forkEvidence === undefined ? undefined : keepEvidence(state.path, verdict)
+  if (options.json === true) {
+    shell.out.line(JSON.stringify({ ...verdictToJson(verdict), fork_evidence: evidence ?? null }))
+  } else {
+    tell(shell, verdict)
+    if (evidence !== undefined) shell.out.line(`fork evidence, for anyone to check: ${visible(evidence)}`)
+  }
+  return isGood(verdict) ? OK : VERIFICATION_FAILED
+}
+
+/** @throws NotFoundError when there is none. */
+export async function openStore(dir: string): Promise<FileStore> {
+  const folder = join(resolve(dir), "store")
+  if (statSync(folder, { throwIfNoEntry: false })?.isDirectory() !== true) {
+    throw usageError(
+      `there is no log in ${resolve(dir)}`,
+      "Name its folder with --dir, or give files or --url.",
+    )
+  }
+  return await FileStore.open(folder, { readOnly: true })
+}
+
+/** `<dir>/keys/*.vkey`: log keys that lie beside the log. Nobody vouches for them. */
+export function keysBeside(dir: string): string[] {
+  const folder = join(resolve(dir), "keys")
+  let names: string[]
+  try {
+    names = readdirSync(folder).filter((name) => name.endsWith(".vkey"))
+  } catch {
+    return []
+  }
+  return names.flatMap((name) => {
+    const path = join(folder, name)
+    try {
+      if (statSync(path).size > MAX_KEY_FILE_BYTES) return []
+      const key = readFileSync(path, "utf8").trim()
+      return parseVerifierKey(key).type === "log" ? [key] : []
+    } catch (error) {
+      if (error instanceof HansardError) return []
+      throw systemError(`read ${path}`, error)
+    }
+  })
+}
+
+function sourceOf(
+  files: readonly string[],
+  { url, checkpoint, tiles }: VerifyCommandOptions,
+  store: FileStore | undefined,
+  signal: AbortSignal,
+): LogSource {
+  if (store !== undefined) return storeLogSource(store)
+  if (url === undefined) {
+    for (const file of files) checkFile(file)
+    return fileLogSource({
+      lines: files,
+      ...(checkpoint === undefined ? {} : { checkpoint: checkFile(checkpoint) }),
+      ...(tiles === undefined ? {} : { tiles }),
+    })
+  }
+  if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) {
+    throw usageError(
+      "--url is no http or https address",
+      "Give the address that `checkpoint` and `tile/` lie below.",
+    )
+  }
+  return urlLogSource(url, { signal })
+}
+
+function checkFile(path: string): string {
+  try {
+    if (!statSync(path).isFile()) throw usageError(`${path} is not a file`, "Give files of lines, or --dir.")
+  } catch (error) {
+    throw systemError(`read ${path}`, error)
+  }
+  return path
+}
+
+function readPolicy(path: string): Policy {
+  checkFile(path)
+  if (statSync(path).size > MAX_POLICY_BYTES)
+    throw usageError(`${path} is too long for a policy`, "Check the path.")
+  return parsePolicy(readFileSync(path))
+}
+
+/** By the keys' names, then by what the checkpoint calls itself: a log whose checkpoint is gone is still remembered. */
+async function recall(
+  state: VerifierState,
+  source: LogSource,
+  keys: readonly string[],
+  policy: Policy | undefined,
+): Promise<ReturnType<VerifierState["recall"]>> {
+  const bytes = await source.checkpoint()
+  const head = bytes === undefined ? undefined : readHead(bytes)
+  if (typeof head === "object") return state.recall(head.origin)
+  const pinned = [...keys.map(parseVerifierKey), ...(policy?.logs ?? []).map(({ key }) => key)]
+  return pinned.map(({ name }) => state.recall(name)).find((remembered) => remembered !== undefined)
+}
+
+function keepEvidence(statePath: string, { forkEvidence, size }: LogVerdict): string {
+  const path = join(dirname(statePath), `fork-${size ?? 0}-${Date.now()}.txt`)
+  try {
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+    writeFileSync(path, forkEvidence ?? "")
+  } catch (error) {
+    throw systemError(`write ${path}`, error)
+  }
+  return path
+}
+
+/** On a terminal, once a second. */
+export function progress(shell: Shell): (records: number, bytes: number) => void {
+  let last = Date.now()
+  return (records, bytes) => {
+    if (!shell.isTerminal || Date.now() - last < PROGRESS_EVERY_MS) return
+    last = Date.now()
+    note(shell, `${records} records, ${Math.round(bytes / 2 ** 20)} MiB read`)
+  }
+}
+
+const TITLES: Readonly<Record<Claim, string>> = {
+  integrity: "integrity",
+  order_and_gaps: "order, no gaps",
+  no_truncation: "no truncation",
+  authorship: "authorship",
+  time: "time",
+  no_split_view: "no split view",
+  tiles: "tiles",
+}
+
+const COLOURS: Readonly<Record<Verdict["status"], Colour>> = {
+  proved: "green",
+  conditional: "yellow",
+  unprovable: "grey",
+  false: "red",
+}
+
+function tell({ out, colours }: Shell, verdict: LogVerdict): void {
+  const { claims, origin, size, records, uncovered, tornBytes, findings } = verdict
+  const what =
+    origin === undefined
+      ? "a log without a checkpoint"
+      : `${visible(origin)}, checkpoint of size ${size ?? 0}`
+  out.line(`${what}; ${records} records in the log`)
+  if (uncovered > 0 && size !== undefined)
+    out.line(`the last ${uncovered} are after the checkpoint: nothing is claimed of them`)
+  if (tornBytes > 0) out.line(`${tornBytes} bytes after the last newline are no record yet`)
+  out.line()
+  for (const claim of CLAIMS) {
+    const verdict = claims[claim]
+    const status = colours(COLOURS[verdict.status], verdict.status.toUpperCase().padEnd(12))
+    out.line(`${TITLES[claim].padEnd(15)} ${status} ${visible(verdict.because)}`)
+    if (verdict.status === "conditional") out.line(`${" ".repeat(29)}on ${visible(verdict.on)}`)
+  }
+  if (findings.length > 0) out.line()
+  for (const { message } of findings.slice(0, 10)) out.line(`${colours("red", "!")} ${visible(message)}`)
+  if (findings.length > 10) out.line(`  and more: see \`hansard fsck\``)
+  out.line()
+  out.line(isGood(verdict) ? "nothing is false" : colours("red", "VERIFICATION FAILED"))
+}

@@ -1,0 +1,105 @@
+import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs"
+import { dirname, join } from "node:path"
+import { beforeAll, expect, test } from "vitest"
+import { makeLog, recordLine, recordLines, VKEY, type MadeLog } from "../ledger/make-log.ts"
+import { build, hansard, tempFolder, type Done } from "./run.ts"
+
+beforeAll(build, 120_000)
+
+const lines = recordLines(300)
+
+function put(folder: string, { lines: bytes, checkpoint, tiles }: MadeLog): void {
+  const audit = join(folder, "store/audit")
+  const files = new Map<string, Uint8Array>([...tiles, ["audit.jsonl", bytes], ["checkpoint", checkpoint]])
+  for (const [path, content] of files) {
+    mkdirSync(dirname(join(audit, path)), { recursive: true })
+    writeFileSync(join(audit, path), content)
+  }
+}
+
+interface Told {
+  readonly good: boolean
+  readonly fork_evidence: string | null
+  readonly claims: Readonly<Record<string, { readonly status: string; readonly first_bad_index?: number }>>
+}
+
+function verify(folder: string, ...args: string[]): Done & { told: Told } {
+  const done = hansard(["verify", "--dir", folder, "--state", join(folder, "state.json"), "--json", ...args])
+  return { ...done, told: JSON.parse(done.stdout || "{}") as Told }
+}
+
+test("verify: from proved to false, with the index, and without a word too many", () => {
+  const folder = tempFolder()
+  put(folder, makeLog(lines))
+  const good = verify(folder, "--key", VKEY)
+  expect(good).toMatchObject({ status: 0, stderr: "" })
+  expect(good.told.claims).toMatchObject({ integrity: { status: "proved" }, tiles: { status: "proved" } })
+  expect(statSync(join(folder, "state.json")).mode & 0o777).toBe(0o600)
+
+  const log = join(folder, "store/audit/audit.jsonl")
+  const text = readFileSync(log, "utf8")
+  writeFileSync(log, text.replace("agent-123", "agent-999"))
+  const bad = verify(folder, "--key", VKEY)
+  expect(bad.status).toBe(1)
+  expect(bad.told.claims["integrity"]).toMatchObject({ status: "false", first_bad_index: 123 })
+  const human = hansard(["verify", "--dir", folder, "--state", join(folder, "state.json"), "--key", VKEY])
+  expect(human.stdout).toContain("record 123")
+  expect(human.stdout).toContain("VERIFICATION FAILED")
+})
+
+test("verify: what was accepted is remembered, a rollback is found, and a fork makes evidence", () => {
+  const folder = tempFolder()
+  put(folder, makeLog(lines))
+  expect(verify(folder, "--key", VKEY).status).toBe(0)
+  put(folder, makeLog(lines.slice(0, 200)))
+  const back = verify(folder, "--key", VKEY)
+  expect(back).toMatchObject({ status: 1, told: { claims: { no_truncation: { status: "false" } } } })
+  put(folder, makeLog(lines.with(3, recordLine(3, { exc_type: "Other" }))))
+  const forked = verify(folder, "--key", VKEY)
+  expect(forked.status).toBe(1)
+  expect(readFileSync(forked.told.fork_evidence ?? "", "utf8")).toContain("hansard-fork-evidence@v1")
+  // A failed verification is not what is remembered.
+  put(folder, makeLog(lines))
+  expect(verify(folder, "--key", VKEY)).toMatchObject({
+    status: 0,
+    told: { claims: { no_truncation: { status: "proved" } } },
+  })
+})
+
+test("verify: a key found beside the log is a condition, and plain files do as well as a folder", () => {
+  const folder = tempFolder()
+  put(folder, makeLog(lines))
+  mkdirSync(join(folder, "keys"))
+  writeFileSync(join(folder, "keys/log.vkey"), `${VKEY}\n`)
+  expect(verify(folder).told.claims["authorship"]).toMatchObject({ status: "conditional" })
+  const audit = join(folder, "store/audit")
+  const files = [join(audit, "audit.jsonl"), "--checkpoint", join(audit, "checkpoint"), "--tiles", audit]
+  expect(verify(folder, ...files, "--key", VKEY).told.claims).toMatchObject({
+    integrity: { status: "proved" },
+    tiles: { status: "proved" },
+  })
+})
+
+test("verify: wrong use is status 2", () => {
+  const folder = tempFolder()
+  expect(verify(folder).status).toBe(2)
+  put(folder, makeLog(lines))
+  expect(verify(folder, "--key", "nonsense").status).toBe(2)
+  expect(verify(folder, "--url", "ftp://x/").status).toBe(2)
+  writeFileSync(join(folder, "state.json"), "{}")
+  expect(verify(folder)).toMatchObject({ status: 2, stderr: expect.stringContaining("state.json") })
+})
+
+test("fsck: names the first bad byte, and changes nothing", () => {
+  const folder = tempFolder()
+  const made = makeLog(lines)
+  put(folder, made)
+  expect(hansard(["fsck", "--dir", folder])).toMatchObject({ status: 0 })
+  const tile = join(folder, "store/audit/tile/0/000")
+  const bytes = readFileSync(tile)
+  bytes[77] = (bytes[77] ?? 0) ^ 1
+  writeFileSync(tile, bytes)
+  const bad = hansard(["fsck", "--dir", folder])
+  expect(bad).toMatchObject({ status: 1, stdout: expect.stringContaining("audit/tile/0/000, byte 77") })
+  expect(readFileSync(tile)).toEqual(bytes)
+})
