@@ -10,10 +10,9 @@ import { formatVerifierKey, signerKey } from "./key.ts"
 import { emptyRoot } from "./merkle-hash.ts"
 import { formatSignatureLine, noteSigner, noteVerifier, openNote, signNote } from "./note.ts"
 import { BadSignatureError } from "./proof-errors.ts"
+import { seedProperties } from "../../test/support/property.ts"
 
-const seed = Number(process.env.HANSARD_SEED ?? Date.now() % 2 ** 31)
-console.log(`HANSARD_SEED=${seed}`)
-fc.configureGlobal({ seed, numRuns: 500 })
+seedProperties({ numRuns: 500 })
 
 const ORIGIN = "example.com/log"
 const logKey = signerKey(ORIGIN, "log", new Uint8Array(32).fill(1))

@@ -40,7 +40,8 @@ export function cutKeys(keys: string[], isRecord: boolean, { maxItems, maxKey }:
     if (kept.length >= most) break
     if (key.length <= maxKey && key !== CUT_KEY && !(isRecord && RECORD_KEYS.includes(key))) kept.push(key)
   }
-  return kept
+  // `at` and `kind` come on top, so that all may stay after all: then in the object's own order, which values have too.
+  return kept.length === keys.length ? keys : kept
 }
 
 /** The value of {@link CUT_KEY}. */

@@ -2,10 +2,9 @@ import fc from "fast-check"
 import { describe, expect, test } from "vitest"
 import { InvalidRecordError, RecordTooLargeError } from "./errors.ts"
 import { encodeLine, encodeLineFitting, MAX_LINE_BYTES, parseLine } from "./line.ts"
+import { seedProperties } from "../../test/support/property.ts"
 
-const seed = Number(process.env.HANSARD_SEED ?? Date.now() % 2 ** 31)
-console.log(`HANSARD_SEED=${seed}`)
-fc.configureGlobal({ seed })
+seedProperties()
 
 describe("size", () => {
   const overhead = '{"a": ""}'.length
@@ -89,6 +88,23 @@ describe("fitting", () => {
     expect(read["…"]).toBe(`[cut ${30_002 - kept} keys]`)
     const nested = parseLine(encodeLineFitting({ ...base, many })).many as Record<string, unknown>
     expect(nested["…"]).toBe(`[cut ${30_001 - Object.keys(nested).length} keys]`)
+  })
+
+  test("every property keeps its own value, also when just as many stay as there are", () => {
+    // 12^4 strings, of which those of five items an array fit: so records of five to eight properties are at the edge.
+    const tree = (depth: number): unknown =>
+      depth === 0 ? "x".repeat(70) : Array.from({ length: 12 }, () => tree(depth - 1))
+    for (let count = 0; count < 12; count++) {
+      const others = Object.fromEntries(Array.from({ length: count }, (_, i) => [`o${i}`, `own_o${i}`]))
+      for (const record of [
+        { ...others, tree: tree(4), ...base },
+        { ...base, ...others, tree: tree(4) },
+      ]) {
+        const { tree: _, "…": mark, ...read } = parseLine(encodeLineFitting(record))
+        expect(record).toMatchObject(read)
+        expect(read).toMatchObject(base)
+      }
+    }
   })
 
   test("a key that is too long goes with its value; the others stay", () => {

@@ -5,10 +5,9 @@ import fc from "fast-check"
 import { describe, expect, test } from "vitest"
 import { InvalidRecordError, RecordTooLargeError } from "./errors.ts"
 import { encodeLine, encodeLineFitting, MAX_LINE_BYTES, parseLine, parseRecord } from "./line.ts"
+import { seedProperties } from "../../test/support/property.ts"
 
-const seed = Number(process.env.HANSARD_SEED ?? Date.now() % 2 ** 31)
-console.log(`HANSARD_SEED=${seed}`)
-fc.configureGlobal({ seed, numRuns: 1000 })
+const seed = seedProperties({ numRuns: 1000 })
 
 const PRINTABLE = /^[ -~]*$/
 

@@ -20,10 +20,9 @@ import {
 } from "./merkle.ts"
 import { BadProofError } from "./proof-errors.ts"
 import { splitStoredHashIndex, storedHashCount, storedHashIndex } from "./stored-hash.ts"
+import { seedProperties } from "../../test/support/property.ts"
 
-const seed = Number(process.env.HANSARD_SEED ?? Date.now() % 2 ** 31)
-console.log(`HANSARD_SEED=${seed}`)
-fc.configureGlobal({ seed, numRuns: 300 })
+seedProperties({ numRuns: 300 })
 
 /** Every tree up to this size, each with all its proofs. */
 const MOST = 200

@@ -28,10 +28,9 @@ import {
 import { BadSignatureError } from "./proof-errors.ts"
 import { cosigner, cosignatureVerifier } from "./cosignature.ts"
 import { systemRandom } from "./system.ts"
+import { seedProperties } from "../../test/support/property.ts"
 
-const seed = Number(process.env.HANSARD_SEED ?? Date.now() % 2 ** 31)
-console.log(`HANSARD_SEED=${seed}`)
-fc.configureGlobal({ seed, numRuns: 1000 })
+seedProperties({ numRuns: 1000 })
 
 // From the tests of golang.org/x/mod/sumdb/note.
 const PETER = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"

@@ -12,10 +12,9 @@ import { isQuorum, logPolicy, MAX_POLICY_BYTES, openCheckpointBy, parsePolicy } 
 import { BadProofError, BadSignatureError } from "./proof-errors.ts"
 import { checkProofFile, formatProofFile, MAX_PROOF_FILE_BYTES, parseProofFile } from "./proof-file.ts"
 import { splitStoredHashIndex, storedHashIndex } from "./stored-hash.ts"
+import { seedProperties } from "../../test/support/property.ts"
 
-const seed = Number(process.env.HANSARD_SEED ?? Date.now() % 2 ** 31)
-console.log(`HANSARD_SEED=${seed}`)
-fc.configureGlobal({ seed, numRuns: 500 })
+seedProperties({ numRuns: 500 })
 
 const key = (name: string, type: "log" | "cosigner", fill: number): SignerKey =>
   signerKey(name, type, new Uint8Array(32).fill(fill))

@@ -29,10 +29,9 @@ import {
   tileSliceFor,
   type Tile,
 } from "./tile.ts"
+import { seedProperties } from "../../test/support/property.ts"
 
-const seed = Number(process.env.HANSARD_SEED ?? Date.now() % 2 ** 31)
-console.log(`HANSARD_SEED=${seed}`)
-fc.configureGlobal({ seed, numRuns: 300 })
+seedProperties({ numRuns: 300 })
 
 describe("paths", () => {
   test.each<[string, Tile]>([

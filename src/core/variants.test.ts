@@ -8,10 +8,9 @@ import * as defaultEd25519 from "./ed25519-default.ts"
 import * as nodeEd25519 from "./ed25519-node.ts"
 import * as defaultSha256 from "./sha256-default.ts"
 import * as nodeSha256 from "./sha256-node.ts"
+import { seedProperties } from "../../test/support/property.ts"
 
-const seed = Number(process.env.HANSARD_SEED ?? Date.now() % 2 ** 31)
-console.log(`HANSARD_SEED=${seed}`)
-fc.configureGlobal({ seed, numRuns: 100 })
+seedProperties({ numRuns: 100 })
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex")
 
