@@ -1,5 +1,6 @@
 import { agentsOf } from "../audit/index.ts"
 import type { AuditRecord } from "../audit/index.ts"
+import { shortId } from "../model/index.ts"
 import { readText } from "../store/index.ts"
 import type { KnowledgeStore } from "../store/index.ts"
 
@@ -47,9 +48,4 @@ export class Names {
       return undefined
     }
   }
-}
-
-/** The end of an id, which is its random part: enough to tell a few apart. */
-export function shortId(id: unknown): string {
-  return String(id).slice(-6)
 }
