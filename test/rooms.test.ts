@@ -16,14 +16,15 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   store: ["core"],
   audit: ["core", "model", "store"],
   hub: ["core", "model", "store", "audit"],
-  client: ["core", "model"],
+  wire: ["core", "model"],
+  client: ["core", "model", "wire"],
   testing: ["core", "store"],
   witness: ["core", "store"],
-  cli: ["core", "model", "store", "audit", "hub", "client", "witness"],
+  cli: ["core", "model", "store", "audit", "hub", "wire", "client", "witness"],
 }
 
 /** Rooms whose code runs in a browser. Their Node variants are named `…-node.ts` and chosen by conditional imports. */
-const BROWSER_ROOMS = ["core", "model", "client"]
+const BROWSER_ROOMS = ["core", "model", "wire", "client"]
 
 /** A room outside `cli` sees the storage contract; concrete stores are named by `cli`, tests and users. */
 const CONTRACT_FILES = ["contract.ts", "paths.ts", "text.ts"]
