@@ -11,7 +11,7 @@ import { Follower } from "./follow.ts"
 import type { Hash } from "../core/hash-types.ts"
 import { Ledger } from "./ledger.ts"
 import type { PublishedCheckpoint } from "./ledger.ts"
-import { countStats, queryPage } from "./query.ts"
+import { countStats, queryPage, searchLog } from "./query.ts"
 import { readEntries } from "./read.ts"
 import { recover } from "./recover.ts"
 import type { TornTail } from "./recover.ts"
@@ -24,10 +24,11 @@ import type {
   AuditLogOptions,
   AuditRecord,
   LogEntry,
-  LogFilter,
   LogStats,
   QueryOptions,
   QueryPage,
+  SearchOptions,
+  StatsOptions,
   Subscriber,
 } from "./types.ts"
 import { LogWriter } from "./writer.ts"
@@ -210,10 +211,16 @@ export class AuditLog extends HubRecorder implements AsyncDisposable {
     return await queryPage(this.#store, this.#extent, options)
   }
 
-  /** Counts of the records that the filter lets through. */
-  async stats(filter: LogFilter & { readonly signal?: AbortSignal } = {}): Promise<LogStats> {
+  /** Every record that the filter lets through, of those that are there when it starts; in constant memory. */
+  async *search(options: SearchOptions = {}): AsyncGenerator<LogEntry, void, undefined> {
     await this.#openToRead()
-    return await countStats(this.#store, this.#extent, filter)
+    yield* searchLog(this.#store, this.#extent, options, undefined, { scanned: 0 })
+  }
+
+  /** Counts of the records that the filter lets through. @throws InvalidInputError for options that are none. */
+  async stats(options: StatsOptions = {}): Promise<LogStats> {
+    await this.#openToRead()
+    return await countStats(this.#store, this.#extent, options)
   }
 
   /** The newest published checkpoint. `undefined` before the first, and without a ledger. */

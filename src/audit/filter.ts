@@ -1,4 +1,5 @@
 import { InvalidInputError } from "../core/errors.ts"
+import { quote } from "../core/line-text.ts"
 import { parseTime } from "../core/system.ts"
 import type { AuditRecord, LogEntry, LogFilter } from "./types.ts"
 
@@ -6,25 +7,32 @@ import type { AuditRecord, LogEntry, LogFilter } from "./types.ts"
 const AGENT_FIELDS = ["agent_id", "owner_id", "creator_id", "sender_id", "recipient_id", "actor_id"] as const
 const AGENT_LIST_FIELDS = ["participants", "violators"] as const
 
+/** In UTF-16 units: no line is longer. */
+const MAX_TEXT_LENGTH = 65_535
+
 /**
  * A filter as a predicate. All conditions must hold; an empty filter lets everything through. A record without a
  * readable `at` lies in no time range.
  *
- * @throws InvalidInputError for a time that does not parse.
+ * @throws InvalidInputError for a time that does not parse, and for a text that is longer than any line.
  */
 export function compileFilter(filter: LogFilter): (entry: LogEntry) => boolean {
-  const kinds = filter.kind === undefined ? undefined : new Set([filter.kind].flat())
+  const kinds = filter.kind === undefined ? undefined : new Set<unknown>([filter.kind].flat())
   const from = timeBound(filter.from, "from")
   const to = timeBound(filter.to, "to")
-  const { agent, channel, task, outcome, text } = filter
+  const { agent, channel, task, outcome } = filter
+  const texts = textForms(filter.text)
+  const where = Object.entries(filter.where ?? {})
   return (entry) => {
-    if (text !== undefined && !entry.line.includes(text)) return false
+    if (texts.length > 0 && !texts.some((text) => entry.line.includes(text))) return false
     const { record } = entry
-    if (kinds !== undefined && !kinds.has(String(record["kind"]))) return false
+    if (kinds !== undefined && !kinds.has(record["kind"])) return false
     if (channel !== undefined && record["channel_id"] !== channel) return false
     if (task !== undefined && record["task_id"] !== task) return false
     if (outcome !== undefined && record["outcome"] !== outcome) return false
     if (agent !== undefined && !agentsOf(record).includes(agent)) return false
+    if (!where.every(([field, value]) => Object.hasOwn(record, field) && record[field] === value))
+      return false
     if (from === undefined && to === undefined) return true
     const at = parseTime(record["at"])
     return at !== undefined && (from === undefined || at >= from) && (to === undefined || at < to)
@@ -48,7 +56,18 @@ export function agentsOf(record: AuditRecord): string[] {
   return agents
 }
 
-function timeBound(bound: string | number | undefined, name: string): number | undefined {
+/** How a text may stand in a line: as it is, and as we write it inside a string. None: everything matches. */
+export function textForms(text: string | undefined): readonly string[] {
+  if (text === undefined || text === "") return []
+  if (text.length > MAX_TEXT_LENGTH) {
+    throw new InvalidInputError(
+      `a text to look for has at most ${MAX_TEXT_LENGTH} characters, not ${text.length}`,
+    )
+  }
+  return [...new Set([text, quote(text).slice(1, -1)])]
+}
+
+export function timeBound(bound: string | number | undefined, name: string): number | undefined {
   if (bound === undefined || typeof bound === "number") return bound
   const milliseconds = parseTime(bound)
   if (milliseconds === undefined) {

@@ -5,16 +5,21 @@ export { CHECKPOINT_PATH, storedTiles, tilePath } from "./tiles.ts"
 export { fileLogSource, storeLogSource, urlLogSource } from "./log-source.ts"
 export { LOG_PATH, TORN_FOLDER } from "./paths.ts"
 export { MAX_LIMIT } from "./query.ts"
+export { MAX_BUCKETS, MAX_GROUPS } from "./stats.ts"
 export type { TornTail } from "./recover.ts"
 export type {
   AppendReceipt,
   AuditLogOptions,
   AuditRecord,
   Coverage,
+  HistogramBucket,
   LogEntry,
   LogFilter,
   LogStats,
   QueryOptions,
   QueryPage,
+  SearchOptions,
+  StatsGroup,
+  StatsOptions,
   Subscriber,
 } from "./types.ts"

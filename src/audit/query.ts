@@ -1,10 +1,10 @@
 import { InvalidInputError } from "../core/errors.ts"
-import { parseTime } from "../core/system.ts"
 import type { KnowledgeStore } from "../store/contract.ts"
 import type { LogExtent } from "./extent.ts"
-import { agentsOf, compileFilter } from "./filter.ts"
+import { compileFilter } from "./filter.ts"
 import { readEntries, readEntriesBackwards } from "./read.ts"
-import type { LogEntry, LogFilter, LogStats, QueryOptions, QueryPage } from "./types.ts"
+import { Tally } from "./stats.ts"
+import type { LogEntry, LogStats, QueryOptions, QueryPage, SearchOptions, StatsOptions } from "./types.ts"
 
 const DEFAULT_LIMIT = 100
 export const MAX_LIMIT = 10_000
@@ -19,66 +19,69 @@ export async function queryPage(
   extent: LogExtent,
   options: QueryOptions,
 ): Promise<QueryPage> {
-  const { order = "asc", limit = DEFAULT_LIMIT, signal } = options
+  const { order = "asc", limit = DEFAULT_LIMIT, cursor } = options
   if (!Number.isInteger(limit) || limit < 1 || limit > MAX_LIMIT) {
     throw new InvalidInputError(`limit must be a whole number from 1 to ${MAX_LIMIT}, not ${limit}`)
   }
+  const { size } = extent
+  const found: LogEntry[] = []
+  const work = { scanned: 0 }
+  for await (const entry of searchLog(store, extent, options, parseCursor(cursor), work)) {
+    if (found.length === limit) {
+      return { records: found, next_cursor: cursorBefore(entry, order), scanned: work.scanned, size }
+    }
+    found.push(entry)
+  }
+  return { records: found, next_cursor: null, scanned: work.scanned, size }
+}
+
+/**
+ * Every entry that a filter lets through, of those that are there when it starts.
+ *
+ * @param next where a page before ended
+ * @param work is told how many records were looked at
+ * @throws the signal's reason when it aborts
+ */
+export async function* searchLog(
+  store: KnowledgeStore,
+  extent: LogExtent,
+  options: SearchOptions,
+  next: number | undefined,
+  work: { scanned: number },
+): AsyncGenerator<LogEntry, void, undefined> {
+  const { order = "asc", signal } = options
   if (order !== "asc" && order !== "desc") {
     throw new InvalidInputError(`order must be "asc" or "desc", not ${JSON.stringify(order)}`)
   }
   const lets = compileFilter(options)
   const { size } = extent
-  const next = parseCursor(options.cursor)
-  const found: LogEntry[] = []
-  let scanned = 0
   const entries =
     order === "asc"
       ? readEntries(store, extent, { from: next ?? 0, to: size, signal })
       : readEntriesBackwards(store, extent, { from: 0, to: next ?? size, signal })
   for await (const entry of entries) {
-    scanned++
-    if (!lets(entry)) continue
-    if (found.length === limit)
-      return { records: found, next_cursor: cursorBefore(entry, order), scanned, size }
-    found.push(entry)
+    work.scanned++
+    if (lets(entry)) yield entry
   }
-  return { records: found, next_cursor: null, scanned, size }
 }
 
 /** Counts, by reading the log. */
 export async function countStats(
   store: KnowledgeStore,
   extent: LogExtent,
-  filter: LogFilter & { readonly signal?: AbortSignal },
+  options: StatsOptions,
 ): Promise<LogStats> {
-  const lets = compileFilter(filter)
-  const kinds = new Map<string, number>()
-  const outcomes = new Map<string, number>()
-  const agents = new Map<string, number>()
-  let total = 0
-  let first: { at: string; time: number } | undefined
-  let last: { at: string; time: number } | undefined
-  for await (const entry of readEntries(store, extent, { from: 0, to: extent.size, signal: filter.signal })) {
-    if (!lets(entry)) continue
-    const { record } = entry
-    total++
-    count(kinds, typeof record["kind"] === "string" ? record["kind"] : "(none)")
-    if (typeof record["outcome"] === "string") count(outcomes, record["outcome"])
-    for (const agent of agentsOf(record)) count(agents, agent)
-    const at = record["at"]
-    const time = parseTime(at)
-    if (time === undefined || typeof at !== "string") continue
-    if (first === undefined || time < first.time) first = { at, time }
-    if (last === undefined || time > last.time) last = { at, time }
+  const lets = compileFilter(options)
+  const tally = new Tally(options)
+  for await (const entry of readEntries(store, extent, {
+    from: 0,
+    to: extent.size,
+    signal: options.signal,
+  })) {
+    tally.scanned(1)
+    if (lets(entry)) tally.add(entry.record)
   }
-  return {
-    total,
-    by_kind: mostFirst(kinds),
-    by_outcome: mostFirst(outcomes),
-    by_agent: mostFirst(agents),
-    first_at: first?.at ?? null,
-    last_at: last?.at ?? null,
-  }
+  return tally.result()
 }
 
 /** A cursor is the index at which the next page begins (`asc`) or before which it ends (`desc`). */
@@ -93,12 +96,4 @@ function parseCursor(cursor: string | undefined): number | undefined {
     throw new InvalidInputError(`${JSON.stringify(cursor)} is not a cursor; use the next_cursor of a page`)
   }
   return index
-}
-
-function count(counts: Map<string, number>, key: string): void {
-  counts.set(key, (counts.get(key) ?? 0) + 1)
-}
-
-function mostFirst(counts: Map<string, number>): Record<string, number> {
-  return Object.fromEntries([...counts].sort(([a, n], [b, m]) => m - n || (a < b ? -1 : 1)))
 }

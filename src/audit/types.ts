@@ -62,8 +62,10 @@ export interface LogFilter {
   readonly from?: string | number
   /** The same, exclusive. */
   readonly to?: string | number
-  /** A part of the line, as it is stored. */
+  /** A part of the line as it is stored, or a text that is stored escaped: `é` finds `\\u00e9`. */
   readonly text?: string
+  /** Equality with any top-level fields. A field that is missing equals nothing, null included. */
+  readonly where?: Readonly<Record<string, string | number | boolean | null>>
 }
 
 export interface QueryOptions extends LogFilter {
@@ -73,6 +75,12 @@ export interface QueryOptions extends LogFilter {
   readonly limit?: number
   /** `next_cursor` of the page before. */
   readonly cursor?: string
+  readonly signal?: AbortSignal
+}
+
+export interface SearchOptions extends LogFilter {
+  /** Default `"asc"`: oldest first. */
+  readonly order?: "asc" | "desc"
   readonly signal?: AbortSignal
 }
 
@@ -86,12 +94,43 @@ export interface QueryPage {
   readonly size: number
 }
 
+/** What {@link StatsOptions.by} can count by. */
+export type StatsGroup = "kind" | "agent" | "channel" | "task" | "outcome"
+
+export interface StatsOptions extends LogFilter {
+  /** What `counts` and `histogram` count by. Default `"kind"`. */
+  readonly by?: StatsGroup
+  /** In milliseconds: the width of the histogram's buckets. Default: no histogram. */
+  readonly interval?: number
+  readonly signal?: AbortSignal
+}
+
+/** Counts of the records that a filter lets through. In each table the most frequent come first, at most 1,000. */
 export interface LogStats {
   readonly total: number
+  /** `(none)` counts the records without a kind. */
   readonly by_kind: Readonly<Record<string, number>>
   readonly by_outcome: Readonly<Record<string, number>>
+  /** A record that names several agents counts under each. */
   readonly by_agent: Readonly<Record<string, number>>
   /** The least and greatest `at` of the counted records, `null` when there is none. */
   readonly first_at: string | null
   readonly last_at: string | null
+  readonly by: StatsGroup
+  /** Counts by `by`. Records without that field are in `total` alone. */
+  readonly counts: Readonly<Record<string, number>>
+  /** How many different values `by` has; above 1,000 `counts` does not hold them all. */
+  readonly groups: number
+  /** Oldest first; buckets without records are left out. Empty unless `interval` was given. */
+  readonly histogram: readonly HistogramBucket[]
+  /** How many records were looked at. */
+  readonly scanned: number
+}
+
+/** The records whose `at` lies in `[from, from + interval)`; those without a readable time are in none. */
+export interface HistogramBucket {
+  /** ISO 8601; a multiple of the interval since the epoch. */
+  readonly from: string
+  /** By `by`; groups that did not make it into {@link LogStats.counts} are counted together as `(other)`. */
+  readonly counts: Readonly<Record<string, number>>
 }

@@ -15,7 +15,10 @@ export interface FilterOptions {
   readonly since?: string
   readonly until?: string
   readonly text?: string
+  readonly where?: Readonly<Record<string, Scalar>>
 }
+
+type Scalar = string | number | boolean | null
 
 export function addCommonOptions(command: Command): Command {
   return command
@@ -38,6 +41,7 @@ export function addFilterOptions(command: Command): Command {
     .option("--since <time>", "from this time on (ISO 8601)", parseTimeOption)
     .option("--until <time>", "before this time (ISO 8601)", parseTimeOption)
     .option("--text <part>", "records whose line contains this")
+    .option("--where <field=value>", "any field equals this, JSON or else text; may be repeated", parseWhere)
 }
 
 /** `--from` and `--to`, as the service's filters are called: other names for `--since` and `--until`. */
@@ -54,7 +58,7 @@ export async function filterOf(
   options: FilterOptions & { readonly from?: string; readonly to?: string },
   log: AuditLog,
 ): Promise<LogFilter> {
-  const { kind, channel, task, outcome, text } = options
+  const { kind, channel, task, outcome, text, where } = options
   const from = options.since ?? options.from
   const to = options.until ?? options.to
   const agent = options.agent === undefined ? undefined : await agentId(options.agent, log)
@@ -67,6 +71,7 @@ export async function filterOf(
     ...(from === undefined ? {} : { from }),
     ...(to === undefined ? {} : { to }),
     ...(text === undefined ? {} : { text }),
+    ...(where === undefined ? {} : { where }),
   }
 }
 
@@ -96,6 +101,33 @@ function parseKinds(text: string, before: readonly string[] | undefined): readon
   if (kinds.includes(""))
     throw usageError("--kind names an empty kind", "Write --kind a,b or --kind a --kind b.")
   return [...(before ?? []), ...kinds]
+}
+
+/** `version=3` is a number, `version="3"` and `name=ana` are texts, `reason=null` is null. */
+function parseWhere(
+  text: string,
+  before: Readonly<Record<string, Scalar>> | undefined,
+): Readonly<Record<string, Scalar>> {
+  const equals = text.indexOf("=")
+  if (equals < 1) throw new InvalidArgumentError("It must be field=value.")
+  const field = text.slice(0, equals)
+  if (before !== undefined && Object.hasOwn(before, field)) {
+    throw new InvalidArgumentError(`No record has two values for ${JSON.stringify(field)}.`)
+  }
+  return Object.fromEntries([...Object.entries(before ?? {}), [field, scalarOf(text.slice(equals + 1))]])
+}
+
+function scalarOf(text: string): Scalar {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch {
+    return text
+  }
+  if (typeof value === "object" && value !== null) {
+    throw new InvalidArgumentError("The value must be a text, a number, true, false or null.")
+  }
+  return value as Scalar
 }
 
 function parseTimeOption(text: string): string {

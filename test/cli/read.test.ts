@@ -201,7 +201,7 @@ describe("stats", () => {
     const dir = shared
     expect(
       JSON.parse(hansard(["stats", "--dir", dir, "--json", "--kind", "task_terminated"]).stdout),
-    ).toEqual({
+    ).toMatchObject({
       total: 2,
       by_kind: { task_terminated: 2 },
       by_outcome: { completed: 1, failed: 1 },
@@ -212,6 +212,23 @@ describe("stats", () => {
     const { stdout } = hansard(["stats", "--dir", dir])
     expect(stdout).toContain("6 records\nfrom 2026-05-05T10:00:00Z to 2026-05-05T10:00:05Z\n\nby kind\n")
     expect(stdout).toContain("       2  agent_registered\n")
+  })
+
+  test("by any of five fields and over time", () => {
+    const dir = shared
+    const args = ["stats", "--dir", dir, "--by", "channel", "--interval", "2s", "--where", "channel_id=c1"]
+    expect(JSON.parse(hansard([...args, "--json"]).stdout)).toMatchObject({
+      by: "channel",
+      counts: { c1: 2 },
+      histogram: [
+        { from: "2026-05-05T10:00:02.000Z", counts: { c1: 1 } },
+        { from: "2026-05-05T10:00:04.000Z", counts: { c1: 1 } },
+      ],
+    })
+    expect(hansard(args).stdout).toMatch(/over time\n +1 {2}2026-05-05T10:00:02.000Z {2}#{40}\n/)
+    expect(hansard(["stats", "--dir", dir, "--interval", "0s"]).status).toBe(2)
+    expect(hansard(["stats", "--dir", dir, "--where", "c1"]).status).toBe(2)
+    expect(hansard(["stats", "--dir", dir, "--where", "a=1", "--where", "a=2"]).status).toBe(2)
   })
 
   test("of an empty log are zeros", () => {

@@ -1,4 +1,6 @@
-import { Command } from "commander"
+import { Command, InvalidArgumentError, Option } from "commander"
+import type { HistogramBucket, StatsGroup } from "../../audit/index.ts"
+import { parseDuration } from "../../model/duration.ts"
 import { visible } from "../colours.ts"
 import { addCommonOptions, addFilterOptions, addTimeSynonyms, filterOf } from "../filters.ts"
 import type { FilterOptions } from "../filters.ts"
@@ -9,6 +11,8 @@ import type { CommonOptions, Shell } from "../shell.ts"
 interface StatsOptions extends CommonOptions, FilterOptions {
   readonly from?: string
   readonly to?: string
+  readonly by?: StatsGroup
+  readonly interval?: number
 }
 
 /** For people: the rest is added up. */
@@ -17,6 +21,20 @@ const MAX_ROWS = 20
 export function statsCommand(shell: Shell, _setStatus: (status: number) => void): Command {
   const command = new Command("stats")
     .description("counts of the records that pass all filters: by kind, outcome and agent")
+    .addOption(
+      new Option("--by <field>", "count by this as well, and in the histogram").choices([
+        "kind",
+        "agent",
+        "channel",
+        "task",
+        "outcome",
+      ]),
+    )
+    .option(
+      "--interval <duration>",
+      "a histogram over time with buckets this wide: 1s, 5m, 1h, 1d",
+      parseInterval,
+    )
     .action(async (options: StatsOptions) => stats(shell, options))
   return addTimeSynonyms(addFilterOptions(addCommonOptions(command)))
 }
@@ -24,7 +42,12 @@ export function statsCommand(shell: Shell, _setStatus: (status: number) => void)
 async function stats(shell: Shell, options: StatsOptions): Promise<void> {
   await using folder = await DataFolder.openToRead(options.dir)
   const signal = AbortSignal.any([shell.interrupted, shell.unread])
-  const counts = await folder.log.stats({ ...(await filterOf(options, folder.log)), signal })
+  const counts = await folder.log.stats({
+    ...(await filterOf(options, folder.log)),
+    ...(options.by === undefined ? {} : { by: options.by }),
+    ...(options.interval === undefined ? {} : { interval: options.interval }),
+    signal,
+  })
   if (options.json === true) {
     shell.out.line(JSON.stringify(counts))
     return
@@ -45,6 +68,36 @@ async function stats(shell: Shell, options: StatsOptions): Promise<void> {
   table(shell, "by kind", by_kind)
   table(shell, "by outcome", by_outcome)
   table(shell, "by agent", by_agent, new Map(agents))
+  if (counts.by === "channel" || counts.by === "task") table(shell, `by ${counts.by}`, counts.counts)
+  histogram(shell, counts.histogram)
+}
+
+/** In characters, of the longest bar. */
+const BAR_WIDTH = 40
+
+/** One bar a bucket: how many were counted in it. The buckets' groups are for programs: `--json`. */
+function histogram(shell: Shell, buckets: readonly HistogramBucket[]): void {
+  if (buckets.length === 0) return
+  const counts = buckets.map((bucket) => Object.values(bucket.counts).reduce((a, b) => a + b, 0))
+  const most = counts.reduce((a, b) => Math.max(a, b), 1)
+  shell.out.line()
+  shell.out.line(shell.colours("bold", "over time"))
+  for (const [i, { from }] of buckets.entries()) {
+    const count = counts[i] ?? 0
+    const bar = "#".repeat(Math.ceil((count / most) * BAR_WIDTH))
+    shell.out.line(`${String(count).padStart(8)}  ${from}  ${bar}`)
+  }
+}
+
+function parseInterval(text: string): number {
+  let milliseconds: number
+  try {
+    milliseconds = parseDuration(text) * 1000
+  } catch {
+    milliseconds = 0
+  }
+  if (milliseconds < 1) throw new InvalidArgumentError("It must be a duration such as 30s, 15m, 2h or 1d.")
+  return milliseconds
 }
 
 function table(
