@@ -34,7 +34,10 @@ export interface LedgerOptions {
   readonly signer: SignerKey
   /** How long after a record a checkpoint covers it, at most. Default 1,000; nothing is signed while nothing comes. */
   readonly checkpointIntervalMs?: number
-  /** Verifier keys whose checkpoint may be found when the log is opened: earlier keys of the same log. */
+  /**
+   * Verifier keys whose checkpoint may be found when the log is opened: earlier keys of the same log, which handed over
+   * to `signer` (see `signKeyChange`). The next checkpoint is `signer`'s, also when nothing was appended.
+   */
   readonly previousKeys?: readonly string[]
 }
 
@@ -66,6 +69,8 @@ export class Ledger {
   readonly #store: KnowledgeStore
   readonly #extent: LogExtent
   readonly #signer: SignerKey
+  /** Whether what is published is signed by `#signer`, and not by a key before it. */
+  #isOwn = true
   readonly #options: LedgerOptions & {
     readonly clock: Clock
     readonly timers: Timers
@@ -200,7 +205,9 @@ export class Ledger {
     let failure: unknown
     for (const key of keys) {
       try {
-        return openCheckpoint(stored, noteVerifier(key))
+        const checkpoint = openCheckpoint(stored, noteVerifier(key))
+        this.#isOwn = key === this.#signer
+        return checkpoint
       } catch (error) {
         failure = error
       }
@@ -260,7 +267,7 @@ export class Ledger {
 
   async #publish(): Promise<void> {
     const size = this.#frontier.size
-    if (this.#published?.size === size) return
+    if (this.#published?.size === size && this.#isOwn) return
     const root = this.#frontier.root()
     this.#unwritten = [...this.#unwritten, ...this.#frontier.takeTiles()]
     const tiles = this.#unwritten
@@ -270,6 +277,7 @@ export class Ledger {
     const text = signCheckpoint({ origin: this.#signer.name, size, root }, [noteSigner(this.#signer)])
     await this.#swap(utf8(text))
     this.#published = { text, size, root, at: this.#options.clock() }
+    this.#isOwn = true
     await this.#tidy(tiles)
   }
 

@@ -20,15 +20,10 @@ import type { KnowledgeStore } from "../store/contract.ts"
 import { LOG_PATH } from "./paths.ts"
 import { CHECKPOINT_PATH, partialsPath, tilePath } from "./tiles.ts"
 
-/** Checkpoints of earlier signing keys that cover the record which names the next key; any file names. */
-export const HANDOVERS_FOLDER = "/audit/handovers"
-
 /** Per read. */
 const BLOCK_BYTES = 256 * 1024
 /** Of a bundle: 256 entries of the longest kind. */
 const MAX_BUNDLE_BYTES = TILE_WIDTH * (2 + MAX_ENTRY_BYTES)
-/** Of {@link HANDOVERS_FOLDER}. */
-const MAX_HANDOVERS = 1_000
 /** Bundles under way at a time, so that the distance to the server is waited for once in so many. */
 const BUNDLES_AHEAD = 8
 const NEWLINE = 0x0a
@@ -60,13 +55,6 @@ export function storeLogSource(store: KnowledgeStore): LogSource {
       }
     },
     readTiles: (tiles) => Promise.all(tiles.map(readTile)),
-    async handovers() {
-      const names = (await store.list(HANDOVERS_FOLDER)).slice(0, MAX_HANDOVERS)
-      const notes = await Promise.all(
-        names.map((name) => readWithin(`${HANDOVERS_FOLDER}/${name}`, MAX_NOTE_BYTES)),
-      )
-      return notes.filter((note) => note !== undefined)
-    },
   }
 }
 

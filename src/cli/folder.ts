@@ -5,7 +5,7 @@ import type { LedgerOptions } from "../audit/index.ts"
 import { InvalidInputError, NotFoundError, StoreUnavailableError } from "../core/errors.ts"
 import { FileStore } from "../store/index.ts"
 import type { KnowledgeStore } from "../store/index.ts"
-import { keyPath, loadOrMakeSigner } from "./keys.ts"
+import { keyPath, loadOrMakeSigner, loadRetiredKeys } from "./keys.ts"
 import type { KeyFile } from "./keys.ts"
 import { systemError } from "./report.ts"
 import { note } from "./shell.ts"
@@ -105,7 +105,7 @@ export async function ledgerOf(
   }
   if (options.ledger === false) return undefined
   const { signer } = await keyOf(shell, options, store)
-  return { signer }
+  return { signer, previousKeys: loadRetiredKeys(options.dir) }
 }
 
 /** The folder's log key, made and told on first use. */

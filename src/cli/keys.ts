@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto"
 import { closeSync, existsSync, fsyncSync, linkSync, mkdirSync, openSync } from "node:fs"
-import { readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs"
+import { readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { basename, dirname, join, resolve } from "node:path"
 import { InvalidInputError, NotFoundError } from "../core/errors.ts"
 import {
@@ -124,6 +124,22 @@ export function retireSigner({ path, signer, vkey }: KeyFile, nextPath: string):
   }
   const next = loadSigner(path)
   if (next !== undefined) repairVerifierKey(next)
+}
+
+/** Verifier keys of the data folder's log that were in use before: `log-<key id>.vkey`, as {@link retireSigner} names them. */
+export function loadRetiredKeys(dir: string): string[] {
+  const folder = keysFolder(dir)
+  try {
+    const names = existsSync(folder) ? readdirSync(folder) : []
+    return names.flatMap((name) => {
+      if (!/^log-[0-9a-f]{8}\.vkey$/.test(name)) return []
+      const path = join(folder, name)
+      const text = readKeyFile(path)
+      return text === undefined ? [] : [formatVerifierKey(parseVerifierFile(text, path))]
+    })
+  } catch (error) {
+    throw systemError(`look into ${folder}`, error)
+  }
 }
 
 /** The verifier key of the data folder's log, read from its public file alone. */

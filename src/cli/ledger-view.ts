@@ -5,13 +5,15 @@ import { openCheckpoint, parseCheckpoint } from "../core/checkpoint.ts"
 import type { Checkpoint } from "../core/checkpoint.ts"
 import { HansardError, LogLockedError, NotFoundError, TamperedError } from "../core/errors.ts"
 import { logSize } from "../core/hash-types.ts"
+import { describeKey, parseVerifierKey } from "../core/key.ts"
+import type { VerifierKey } from "../core/key.ts"
 import { leafHash } from "../core/merkle-hash.ts"
 import { noteVerifier, parseNote } from "../core/note.ts"
 import { storedHashIndex } from "../core/stored-hash.ts"
 import { tileHashReader } from "../core/tile-reader.ts"
 import type { KnowledgeStore } from "../store/index.ts"
 import { DataFolder, SEALED_PATH } from "./folder.ts"
-import { loadVerifierKey } from "./keys.ts"
+import { loadRetiredKeys, loadVerifierKey } from "./keys.ts"
 import { openFile, rawLines } from "./raw-lines.ts"
 import type { RawLine } from "./raw-lines.ts"
 import type { CommonOptions, Shell } from "./shell.ts"
@@ -38,12 +40,20 @@ export async function storedHead(store: KnowledgeStore, dir: string): Promise<St
     const key = loadVerifierKey(dir)
     const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes)
     const { origin, size, root } =
-      key === undefined ? parseCheckpoint(parseNote(bytes).text) : openCheckpoint(bytes, noteVerifier(key))
+      key === undefined ? parseCheckpoint(parseNote(bytes).text) : opened(bytes, key, dir)
     return { origin, size, root, text }
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause)
     throw new TamperedError(`the stored checkpoint is not good: ${why}`, 0, 0, { cause })
   }
+}
+
+/** By the log's key; or by one before it, whose successor has signed nothing yet. */
+function opened(bytes: Uint8Array, key: VerifierKey, dir: string): Checkpoint {
+  const signers = parseNote(bytes).signatures.map(describeKey)
+  const before = loadRetiredKeys(dir).map(parseVerifierKey)
+  const signer = before.find((each) => signers.includes(describeKey(each)))
+  return openCheckpoint(bytes, noteVerifier(signer ?? key))
 }
 
 /**

@@ -77,6 +77,8 @@ export interface RecordsByKind {
   /** `from` and `to`: the times of the first and the last record that could not be written. */
   audit_gap: { lost: number; cause: string; from: string; to: string }
   audit_recovered: { torn_bytes: number; torn_path: string }
+  /** The log's signing key hands over to the next; `signature` is the old key's: see `key-change.ts`. */
+  signing_key_set: { vkey: string; previous_vkey: string; signature: string }
 }
 
 export type KnownKind = keyof RecordsByKind

@@ -2,6 +2,8 @@
 import { equalBytes, utf8Text } from "./bytes.ts"
 import { TamperedError } from "./errors.ts"
 import { logSize, type Digest, type Hash, type LogSize } from "./hash-types.ts"
+import type { VerifierKey } from "./key.ts"
+import { KeyChain, type KeyChange } from "./key-change.ts"
 import { parseLine } from "./line.ts"
 import { leafDigest } from "./merkle-hash.ts"
 import { TreeFrontier, type TileData } from "./frontier.ts"
@@ -14,16 +16,6 @@ import { LineCutter, MAX_VERIFIED_LINE_BYTES, type LogSource } from "./verify-so
 const TILES_EVERY = 64 * TILE_WIDTH
 /** What a line that is too long to be hashed counts as: the hash of nothing that anybody knows. */
 const NO_DIGEST: Digest = "\0".repeat(32) as Digest
-const KEY_SET = "signing_key_set"
-/** Of key changes: nobody changes a key so often, and a hostile log should not fill the memory. */
-const MAX_KEY_CHANGES = 1_000
-
-/** A record in which one signing key hands over to the next. */
-export interface KeyChange {
-  readonly index: number
-  readonly vkey: string
-  readonly previousVkey: string
-}
 
 export interface TimeBounds {
   readonly firstAt: number
@@ -46,6 +38,7 @@ export interface Scan {
   readonly badLine: Finding | undefined
   /** Set when the source itself found bytes that no log has. */
   readonly tampered: TamperedError | undefined
+  /** Of the covered records, from {@link ScanOptions.keys} on. */
   readonly keyChanges: readonly KeyChange[]
   /** Of the covered records that tell a time. */
   readonly times: TimeBounds | undefined
@@ -65,6 +58,8 @@ export interface ScanOptions {
   readonly size: LogSize | undefined
   /** Sizes at which roots are wanted. */
   readonly rootsAt: readonly number[]
+  /** Whose changes are followed. */
+  readonly keys: readonly VerifierKey[]
   /** Whether each line is parsed: to tell lines that are no records, times and key changes. */
   readonly records: boolean
   readonly tiles: boolean
@@ -87,7 +82,7 @@ class Scanner {
   readonly #rootsAt: number[]
   readonly #roots = new Map<number, Hash>()
   readonly #findings: Finding[] = []
-  readonly #keyChanges: KeyChange[] = []
+  readonly #keyChain: KeyChain
   #badLine: Finding | undefined
   #endOffset = 0
   #firstAt = Infinity
@@ -104,6 +99,7 @@ class Scanner {
   constructor(source: LogSource, options: ScanOptions) {
     this.#source = source
     this.#options = options
+    this.#keyChain = new KeyChain(options.keys)
     // A smaller limit would miss a root that is asked for: a remembered checkpoint may be the larger one.
     this.#limit = Math.max(options.size ?? 0, ...options.rootsAt)
     this.#rootsAt = [...new Set(options.rootsAt)].sort((a, b) => a - b)
@@ -143,7 +139,7 @@ class Scanner {
       findings: this.#findings,
       badLine: this.#badLine,
       tampered,
-      keyChanges: this.#keyChanges,
+      keyChanges: this.#keyChain.changes,
       times:
         this.#lastAt === -Infinity
           ? undefined
@@ -261,12 +257,7 @@ class Scanner {
         this.#lastOffset = offset
       }
     }
-    if (record["kind"] === KEY_SET && this.#keyChanges.length < MAX_KEY_CHANGES) {
-      const { vkey, previous_vkey: previousVkey } = record
-      if (typeof vkey === "string" && typeof previousVkey === "string") {
-        this.#keyChanges.push({ index, vkey, previousVkey })
-      }
-    }
+    this.#keyChain.offer(index, record)
     return undefined
   }
 

@@ -25,12 +25,6 @@ export interface LogSource {
 
   /** These tiles, in that order, `undefined` for each that is missing. A tile may be wider than asked for. */
   readTiles(tiles: readonly Tile[]): Promise<readonly (Uint8Array | undefined)[]>
-
-  /**
-   * Checkpoints of earlier keys that cover the record in which each handed over to the next; in any order. A log whose
-   * key has never changed has none.
-   */
-  handovers?(): Promise<readonly Uint8Array[]>
 }
 
 export interface LogBytes {

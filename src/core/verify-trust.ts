@@ -1,13 +1,11 @@
 /** Whose checkpoint it is: pinned keys, the keys that took over from them, and the witnesses of a policy. */
-import { equalBytes } from "./bytes.ts"
 import { parseCheckpoint, type Checkpoint } from "./checkpoint.ts"
 import { cosignatureTime, cosignatureVerifier } from "./cosignature.ts"
 import { HansardError } from "./errors.ts"
-import type { Hash } from "./hash-types.ts"
 import { describeKey, formatVerifierKey, parseVerifierKey, type VerifierKey } from "./key.ts"
 import { noteVerifier, parseNote, type Note } from "./note.ts"
 import { isQuorum, type Policy } from "./policy.ts"
-import type { KeyChange } from "./verify-scan.ts"
+import type { KeyChange } from "./key-change.ts"
 
 /** A checkpoint as it came, parsed, with nothing verified. */
 export interface SignedHead extends Checkpoint {
@@ -40,43 +38,38 @@ export type Trust =
 
 export interface TrustQuestion {
   readonly head: SignedHead
-  /** Where the chain of keys starts. */
+  /** Where the chain of keys starts: {@link startingKeys}. */
   readonly keys: readonly VerifierKey[]
   /** Whether the caller vouches for them. */
   readonly areVouched: boolean
-  /** The keys in whose name the remembered checkpoint was accepted. */
-  readonly rememberedKeys: readonly string[]
+  /** The records in which the chain goes on, each signed by a key before it. */
   readonly keyChanges: readonly KeyChange[]
-  /** Checkpoints that may show what an earlier key covered. */
-  readonly witnesses: readonly SignedHead[]
-  /** The roots that the lines give. */
-  readonly roots: ReadonlyMap<number, Hash>
 }
 
-/**
- * A record that names the next key counts if a checkpoint signed by the key before it covers the record, and the lines
- * give that checkpoint's root: then the old key has itself committed to its successor. Without such a checkpoint anybody could
- * write a log in which an old key seems to hand over to theirs.
- */
-export function trustIn(question: TrustQuestion): Trust {
-  const { head, areVouched } = question
-  const start = startingKeys(question)
-  if (start.length === 0) return { status: "no_key" }
-  const chain = start.filter(({ name }) => name === head.origin)
-  const status = areVouched ? "vouched" : "found"
-  for (const change of [undefined, ...question.keyChanges]) {
-    if (change !== undefined && !follow(chain, change, question)) continue
-    const key = chain.find((candidate) => namesIn(head.note, candidate))
-    if (key === undefined) continue
-    return isSignedBy(head.note, key)
-      ? { status, key, chain: chain.map(formatVerifierKey) }
-      : { status: "refused", because: `the signature by ${describeKey(key)} is bad` }
+/** By the log's own name alone: a policy may list other logs, and each hands over only to itself. */
+export function trustIn({ head, keys, areVouched, keyChanges }: TrustQuestion): Trust {
+  if (keys.length === 0) return { status: "no_key" }
+  const chain = distinct([...keys, ...keyChanges.map(({ vkey }) => parseVerifierKey(vkey))]).filter(
+    ({ name }) => name === head.origin,
+  )
+  const key = chain.find((candidate) => namesIn(head.note, candidate))
+  if (key === undefined) return { status: "refused", because: refusal(head, keys, keyChanges) }
+  if (!isSignedBy(head.note, key)) {
+    return { status: "refused", because: `the signature by ${describeKey(key)} is bad` }
   }
-  return { status: "refused", because: refusal(question, start) }
+  return { status: areVouched ? "vouched" : "found", key, chain: chain.map(formatVerifierKey) }
+}
+
+export interface KnownKeys {
+  readonly keys: readonly VerifierKey[]
+  /** Whether the caller vouches for `keys`. */
+  readonly areVouched: boolean
+  /** The keys in whose name the remembered checkpoint was accepted. */
+  readonly rememberedKeys: readonly string[]
 }
 
 /** Keys that were only found beside the log give way to those that were met before. */
-function startingKeys({ keys, areVouched, rememberedKeys }: TrustQuestion): VerifierKey[] {
+export function startingKeys({ keys, areVouched, rememberedKeys }: KnownKeys): VerifierKey[] {
   const remembered = rememberedKeys.map(parseVerifierKey)
   if (!areVouched) return remembered.length > 0 ? remembered : [...keys]
   const isContinued = keys.some((key) => rememberedKeys.includes(formatVerifierKey(key)))
@@ -87,41 +80,10 @@ function distinct(keys: readonly VerifierKey[]): VerifierKey[] {
   return [...new Map(keys.map((key) => [formatVerifierKey(key), key])).values()]
 }
 
-/** Adds the key that the record names, if one of the chain has committed to it. @returns whether it did. */
-function follow(chain: VerifierKey[], change: KeyChange, question: TrustQuestion): boolean {
-  const previous = chain.find((key) => formatVerifierKey(key) === change.previousVkey)
-  const next = logKey(change.vkey, question.head.origin)
-  if (previous === undefined || next === undefined) return false
-  const isCovered = [...question.witnesses, question.head].some(
-    ({ origin, size, root, note }) =>
-      origin === question.head.origin &&
-      size > change.index &&
-      isSignedBy(note, previous) &&
-      isSameRoot(question.roots.get(size), root),
-  )
-  if (isCovered) chain.push(next)
-  return isCovered
-}
-
-function refusal({ head, keyChanges }: TrustQuestion, keys: readonly VerifierKey[]): string {
+function refusal(head: SignedHead, keys: readonly VerifierKey[], keyChanges: readonly KeyChange[]): string {
   const signers = head.note.signatures.map(describeKey).join(", ")
-  const known = keys.map(describeKey).join(", ")
-  const change = keyChanges.at(-1)
-  const hint =
-    change === undefined
-      ? ""
-      : `; record ${change.index} names another key, but no checkpoint by the key before it shows that it agreed`
-  return `the checkpoint of ${head.origin} is signed by ${signers}, not by ${known}${hint}`
-}
-
-function logKey(vkey: string, origin: string): VerifierKey | undefined {
-  try {
-    const key = parseVerifierKey(vkey)
-    return key.type === "log" && key.name === origin ? key : undefined
-  } catch (error) {
-    if (error instanceof HansardError) return undefined
-    throw error
-  }
+  const known = [...keys, ...keyChanges.map(({ vkey }) => parseVerifierKey(vkey))].map(describeKey).join(", ")
+  return `the checkpoint of ${head.origin} is signed by ${signers}, not by ${known}`
 }
 
 /** Whether a signature claims to be by the key. */
@@ -134,10 +96,6 @@ function isSignedBy(note: Note, key: VerifierKey): boolean {
   const verifier = noteVerifier(key)
   const own = note.signatures.filter((signature) => describeKey(signature) === describeKey(key))
   return own.length > 0 && own.every(({ signature }) => verifier.verify(note.text, signature))
-}
-
-function isSameRoot(a: Hash | undefined, b: Hash): boolean {
-  return a !== undefined && equalBytes(a, b)
 }
 
 /** What the policy's witnesses say of a checkpoint. */

@@ -13,6 +13,7 @@ import {
 } from "../../test/ledger/make-log.ts"
 import { checkForkEvidence, formatForkEvidence, parseForkEvidence } from "./fork-evidence.ts"
 import { formatVerifierKey, parseVerifierKey, signerKey } from "./key.ts"
+import { signKeyChange } from "./key-change.ts"
 import { parsePolicy } from "./policy.ts"
 import { CLAIMS, isGood, type Claim, type LogVerdict } from "./verdict.ts"
 import { verifyLog } from "./verify.ts"
@@ -220,33 +221,66 @@ describe("memory", () => {
 })
 
 describe("a new key", () => {
-  const change = recordLine(100, { kind: "signing_key_set", vkey: OTHER_VKEY, previous_vkey: VKEY })
-  const all = [...lines.slice(0, 100), change, ...lines.slice(101)]
-  const handover = makeLog(all.slice(0, 101)).checkpoint
-  const changed = makeLog(all, { signers: [OTHER_SIGNER] })
+  const signers = [7, 8, 10, 11].map((seed) => signerKey(ORIGIN, "log", new Uint8Array(32).fill(seed)))
+  const vkeys = signers.map(formatVerifierKey)
+  const [first = SIGNER, second = SIGNER, , last = SIGNER] = signers
+  /** A log whose records 100, 101, … hand over from each key to the next. */
+  const changes = signers
+    .slice(1)
+    .map((next, i) =>
+      recordLine(100 + i, { kind: "signing_key_set", ...signKeyChange(signers[i] ?? next, next) }),
+    )
+  const all = [...lines.slice(0, 100), ...changes, ...lines.slice(100 + changes.length)]
 
-  test("is followed where the old key covers the record that names it", async () => {
-    const verdict = await verifyLog(sourceOf(changed, [handover]), pinned)
+  test("is followed from the first one, however many there were", async () => {
+    const verdict = await verifyLog(sourceOf(makeLog(all, { signers: [last] })), pinned)
     expect(statuses(verdict)).toMatchObject({ authorship: "proved", integrity: "proved" })
-    expect(verdict.accepted?.keys).toEqual([VKEY, OTHER_VKEY])
-    // What was accepted once needs no handover again.
-    const again = await verifyLog(sourceOf(changed), { ...pinned, remembered: remember(verdict) })
-    expect(statuses(again).authorship).toBe("proved")
+    expect(verdict.accepted?.keys).toEqual(vkeys)
     const stranger = formatVerifierKey(signerKey(ORIGIN, "log", new Uint8Array(32).fill(1)))
-    const other = await verifyLog(sourceOf(changed), { keys: [stranger], remembered: remember(verdict) })
+    const other = await verifyLog(sourceOf(makeLog(all, { signers: [last] })), {
+      keys: [stranger],
+      remembered: remember(verdict),
+    })
     expect(statuses(other).authorship).toBe("false")
   })
 
-  test("is not followed on the log's own word", async () => {
-    for (const shown of [
-      [],
-      [makeLog(all.slice(0, 100)).checkpoint],
-      [makeLog(lines).checkpoint],
-      [changed.checkpoint],
-    ]) {
-      const verdict = await verifyLog(sourceOf(changed, shown), pinned)
-      expect(statuses(verdict)).toMatchObject({ authorship: "false", integrity: "unprovable" })
+  test("is not followed where the one before it has not signed the record, whoever wrote it", async () => {
+    const good = signKeyChange(first, second)
+    const forged = [
+      { vkey: good.vkey, previous_vkey: good.previous_vkey },
+      { ...good, signature: signKeyChange(second, first).signature },
+      { ...good, signature: "" },
+      { ...good, signature: 7 },
+      { ...good, signature: `${good.signature}=` },
+      { ...signKeyChange(second, last), previous_vkey: good.previous_vkey },
+      { ...good, vkey: formatVerifierKey(last) },
+      { ...good, vkey: "nonsense" },
+    ]
+    for (const fields of forged) {
+      const change = recordLine(100, { kind: "signing_key_set", ...fields })
+      const lied = [...lines.slice(0, 100), change, ...lines.slice(101)]
+      for (const signer of [second, last]) {
+        const verdict = await verifyLog(sourceOf(makeLog(lied, { signers: [signer] })), pinned)
+        expect(statuses(verdict), change).toMatchObject({ authorship: "false", integrity: "unprovable" })
+      }
     }
+    // A record of another kind, and one that the checkpoint does not cover.
+    const unkind = [...lines.slice(0, 100), recordLine(100, { ...good }), ...lines.slice(101)]
+    const unsealed = makeLog(lines.slice(0, 100), { signers: [second], uncovered: changes })
+    for (const log of [makeLog(unkind, { signers: [second] }), unsealed]) {
+      expect(statuses(await verifyLog(sourceOf(log), pinned)).authorship).toBe("false")
+    }
+  })
+
+  test("is found behind any number of records that only look like one", async () => {
+    const [mine = SIGNER, theirs = SIGNER] = [20, 21].map((seed) =>
+      signerKey(ORIGIN, "log", new Uint8Array(32).fill(seed)),
+    )
+    const noise = Array.from({ length: 1_100 }, (_, i) =>
+      recordLine(i, { kind: "signing_key_set", ...signKeyChange(mine, theirs) }),
+    )
+    const verdict = await verifyLog(sourceOf(makeLog([...noise, ...changes], { signers: [last] })), pinned)
+    expect(statuses(verdict).authorship).toBe("proved")
   })
 
   test("that lies beside the log does not replace one that was met before", async () => {

@@ -14,7 +14,7 @@ import { locate } from "./verify-locate.ts"
 import { compareWithMemory, type Memory } from "./verify-memory.ts"
 import { scanLog, type Scan } from "./verify-scan.ts"
 import type { LogSource } from "./verify-source.ts"
-import { cosignedBy, readHead, trustIn, type SignedHead, type Trust } from "./verify-trust.ts"
+import { cosignedBy, readHead, startingKeys, trustIn, type SignedHead } from "./verify-trust.ts"
 
 export interface VerifyOptions {
   /** Verifier keys of the log. */
@@ -53,27 +53,17 @@ export async function verifyLog(source: LogSource, options: VerifyOptions = {}):
   const bytes = await source.checkpoint()
   const read = bytes === undefined ? undefined : readHead(bytes)
   const head = typeof read === "object" ? read : undefined
-  const handovers = head === undefined ? [] : await readHandovers(source)
-  const witnesses = remembered === undefined ? handovers : [...handovers, remembered]
+  const start = startingKeys({ keys, areVouched, rememberedKeys: options.remembered?.keys ?? [] })
   const scan = await scanLog(source, {
     size: head?.size,
-    rootsAt: [head, ...witnesses].flatMap((each) => (each === undefined ? [] : [each.size])),
+    rootsAt: [head, remembered].flatMap((each) => (each === undefined ? [] : [each.size])),
+    keys: start,
     records: options.records ?? true,
     tiles: options.tiles === true && head !== undefined,
     signal: options.signal,
     onProgress: options.onProgress,
   })
-  const trust: Trust | undefined =
-    head &&
-    trustIn({
-      head,
-      keys,
-      areVouched,
-      rememberedKeys: options.remembered?.keys ?? [],
-      keyChanges: scan.keyChanges,
-      witnesses,
-      roots: scan.roots,
-    })
+  const trust = head && trustIn({ head, keys: start, areVouched, keyChanges: scan.keyChanges })
   const isBelieved = trust !== undefined && trust.status !== "refused"
   const root = head && scan.roots.get(head.size)
   const isMatch =
@@ -153,9 +143,4 @@ function rememberedHead({ remembered }: VerifyOptions): SignedHead | undefined {
   const head = readHead(remembered.checkpoint)
   if (typeof head === "string") throw new InvalidInputError(`the remembered checkpoint is none: ${head}`)
   return head
-}
-
-async function readHandovers(source: LogSource): Promise<SignedHead[]> {
-  const notes = (await source.handovers?.()) ?? []
-  return notes.map(readHead).filter((head) => typeof head === "object")
 }

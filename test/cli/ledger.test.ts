@@ -13,8 +13,12 @@ import {
   truncateSync,
   writeFileSync,
 } from "node:fs"
+import { createServer } from "node:http"
+import type { AddressInfo } from "node:net"
 import { join } from "node:path"
 import { beforeAll, describe, expect, test } from "vitest"
+import { parseSignerKey } from "../../src/core/key.ts"
+import { noteSigner, parseNote, signNote } from "../../src/core/note.ts"
 import { build, hansard, jsonLines, logText, records, Running, tempFolder } from "./run.ts"
 
 beforeAll(build)
@@ -226,25 +230,78 @@ describe("keygen", () => {
       )
       return hansard(["check", proof, "--record", record, "--key", key]).status
     }
-    // The checkpoint that covers the change has both signatures.
-    expect([check(5, old), check(5, next)]).toEqual([0, 0])
+    // The next key has signed at once: a proof is good under it alone.
+    expect([check(5, old), check(5, next)]).toEqual([1, 0])
     expect(hansard(["append", "--dir", dir], { input: records(1) }).status).toBe(0)
     expect([check(6, old), check(6, next)]).toEqual([1, 0])
     expect(hansard(["keygen", "--rotate", "--dir", dir]).status).toBe(0)
     expect(hansard(["append", "--dir", dir], { input: records(1) }).status).toBe(0)
   })
 
-  test("--rotate goes on where a crash stopped it", () => {
+  test("--rotate may be done again and again; who knows the first key follows, from folder, files and URL", async () => {
+    const dir = dataFolder()
+    const first = hansard(["checkpoint", "--vkey", "--dir", dir]).stdout.trimEnd()
+    for (let i = 0; i < 3; i++) {
+      expect(hansard(["keygen", "--rotate", "--dir", dir]).status).toBe(0)
+      // The second time with no record between.
+      if (i !== 1) expect(hansard(["append", "--dir", dir], { input: records(1) }).status).toBe(0)
+    }
+    const tree = join(tempFolder(), "tree")
+    expect(hansard(["export", "--tiles", tree, "--dir", dir]).status).toBe(0)
+    await using server = createServer((request, response) => {
+      const path = join(tree, request.url ?? "")
+      if (existsSync(path)) response.end(readFileSync(path))
+      else response.writeHead(404).end()
+    }).listen(0, "127.0.0.1")
+    await new Promise((done) => server.once("listening", done))
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
+    const audit = join(dir, "store/audit")
+    const files = [logPath(dir), "--checkpoint", join(audit, "checkpoint"), "--tiles", audit]
+    for (const way of [["--dir", dir], files, ["--url", url]]) {
+      const state = join(tempFolder(), "state.json")
+      const running = new Running(["verify", ...way, "--key", first, "--state", state])
+      expect([await running.ended, running.stderr]).toEqual([0, ""])
+      expect(running.stdout).toMatch(/authorship +PROVED +signed by .*, which took over/)
+    }
+    // With the wrong first key nothing is followed.
+    const stranger = hansard(["keygen", first.split("+")[0] ?? "", "--out", join(tempFolder(), "key")]).stdout
+    const wrong = hansard([
+      "verify",
+      "--dir",
+      dir,
+      "--key",
+      stranger.trimEnd(),
+      "--state",
+      join(dir, "state"),
+    ])
+    expect(wrong.status).toBe(1)
+    expect(wrong.stdout).toMatch(/authorship +FALSE/)
+  })
+
+  test("--rotate goes on where a crash stopped it, and so does everything else", () => {
     const dir = dataFolder()
     const keys = join(dir, "keys")
+    const checkpoint = join(dir, "store/audit/checkpoint")
     const before = readFileSync(join(keys, "log.key"))
     const rotated = hansard(["keygen", "--rotate", "--dir", dir]).stdout
     const size = logText(dir).split("\n").length
-    // As if it had crashed before the last step.
+    const after = readFileSync(checkpoint, "utf8")
+    const oldKey = parseSignerKey(before.toString().trimEnd())
+    const { text } = parseNote(after)
+    const byOldKey = signNote(text, [noteSigner(oldKey)])
+    // As if it had crashed before the new key signed: readers read, and the next writer signs.
+    writeFileSync(checkpoint, byOldKey)
+    expect(hansard(["prove", "1", "--dir", dir])).toMatchObject({ status: 0, stderr: "" })
+    expect(hansard(["verify", "--dir", dir, "--state", join(dir, "state")]).status).toBe(0)
+    expect(hansard(["append", "--dir", dir], { input: "" }).status).toBe(0)
+    expect(readFileSync(checkpoint, "utf8")).toBe(after)
+    // As if it had crashed before the new key took the old one's place.
+    writeFileSync(checkpoint, byOldKey)
     renameSync(join(keys, "log.key"), join(keys, "log-next.key"))
     writeFileSync(join(keys, "log.key"), before, { mode: 0o600 })
     expect(hansard(["keygen", "--rotate", "--dir", dir]).stdout).toBe(rotated)
     expect(logText(dir).split("\n")).toHaveLength(size)
+    expect(readFileSync(checkpoint, "utf8")).toBe(after)
     expect(hansard(["append", "--dir", dir], { input: records(1) }).status).toBe(0)
   })
 })

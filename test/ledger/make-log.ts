@@ -73,10 +73,11 @@ export function bytesOf(lines: readonly string[]): Uint8Array {
 }
 
 /** The parts as they are, without a store between: thousands of verifications read it. */
-export function sourceOf(
-  { lines, checkpoint, tiles }: Omit<MadeLog, "checkpoint"> & { checkpoint: Uint8Array | undefined },
-  handovers: readonly Uint8Array[] = [],
-): LogSource {
+export function sourceOf({
+  lines,
+  checkpoint,
+  tiles,
+}: Omit<MadeLog, "checkpoint"> & { checkpoint: Uint8Array | undefined }): LogSource {
   return {
     checkpoint: async () => checkpoint,
     async *lines() {
@@ -85,7 +86,6 @@ export function sourceOf(
       yield { offset: half, bytes: lines.subarray(half) }
     },
     readTiles: async (wanted) => wanted.map((tile) => tiles.get(formatTilePath(tile))),
-    handovers: async () => handovers,
   }
 }
 

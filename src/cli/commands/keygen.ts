@@ -1,16 +1,21 @@
 import { resolve } from "node:path"
 import { Command, Option } from "commander"
-import { AuditLog, CHECKPOINT_PATH } from "../../audit/index.ts"
-import { openCheckpoint, signCheckpoint } from "../../core/checkpoint.ts"
-import { LogLockedError, NotFoundError, StoreUnavailableError } from "../../core/errors.ts"
-import { checkKeyName, formatVerifierKey, generateSignerKey } from "../../core/key.ts"
+import { AuditLog } from "../../audit/index.ts"
+import { checkKeyName, generateSignerKey } from "../../core/key.ts"
 import type { KeyType } from "../../core/key.ts"
-import { noteSigner, noteVerifier } from "../../core/note.ts"
+import { SIGNING_KEY_SET, signKeyChange } from "../../core/key-change.ts"
 import { isoTime, systemRandom } from "../../core/system.ts"
-import { readText } from "../../store/index.ts"
 import { addCommonOptions } from "../filters.ts"
 import { existingStore, keyOf, makeDataFolder, openStoreToWrite, SEALED_PATH } from "../folder.ts"
-import { keyPath, keysFolder, loadSigner, makeFolder, retireSigner, writeSigner } from "../keys.ts"
+import {
+  keyPath,
+  keysFolder,
+  loadRetiredKeys,
+  loadSigner,
+  makeFolder,
+  retireSigner,
+  writeSigner,
+} from "../keys.ts"
 import type { KeyFile } from "../keys.ts"
 import { usageError } from "../report.ts"
 import { note } from "../shell.ts"
@@ -82,9 +87,9 @@ function print(shell: Shell, { json }: KeygenOptions, { signer, path, vkey }: Ke
  * Changes the key of a log. Each step is durable before the next, and the whole may be run again after a crash:
  *
  * 1. the next key lies beside the one in use;
- * 2. a `signing_key_set` record names it, under a checkpoint that the key in use signs;
- * 3. that checkpoint gets the next key's signature as well, so that either key opens the log;
- * 4. the next key takes the place of the other, whose secret is gone then.
+ * 2. a `signing_key_set` record names it, signed by the old key, which also signs a checkpoint of that record;
+ * 3. the next key takes the place of the other, whose secret is gone then;
+ * 4. the next key signs the checkpoint. If this is missed, the next command that writes does it.
  */
 async function rotate(shell: Shell, options: KeygenOptions): Promise<KeyFile> {
   existingStore(options.dir)
@@ -100,26 +105,25 @@ async function rotate(shell: Shell, options: KeygenOptions): Promise<KeyFile> {
   const next =
     loadSigner(nextPath, "log") ??
     writeSigner(nextPath, generateSignerKey(old.signer.name, "log", systemRandom))
+  const previousKeys = loadRetiredKeys(options.dir)
   {
-    await using log = await AuditLog.open(store, { ledger: { signer: old.signer } })
-    const { records } = await log.query({ kind: "signing_key_set", order: "desc", limit: 1 })
+    await using log = await AuditLog.open(store, { ledger: { signer: old.signer, previousKeys } })
+    const { records } = await log.query({ kind: SIGNING_KEY_SET, order: "desc", limit: 1 })
     if (records[0]?.record["vkey"] !== next.vkey) {
       const at = isoTime(Date.now())
-      await log.append({ at, kind: "signing_key_set", vkey: next.vkey, previous_vkey: old.vkey })
+      await log.append({ at, kind: SIGNING_KEY_SET, ...signKeyChange(old.signer, next.signer) })
     }
     await log.checkpoint()
   }
-  const before = await readText(store, CHECKPOINT_PATH)
-  if (before === undefined) throw new NotFoundError("there is no checkpoint to sign again")
-  const checkpoint = openCheckpoint(before, noteVerifier(formatVerifierKey(old.signer)))
-  const both = signCheckpoint(checkpoint, [noteSigner(next.signer), noteSigner(old.signer)])
-  if (!(await store.writeIf(CHECKPOINT_PATH, both, before))) {
-    throw new StoreUnavailableError("the checkpoint changed while its key did", {
-      cause: new LogLockedError(options.dir, undefined),
-      hint: "Another process writes without the lease: stop it, and run this again.",
-    })
-  }
   retireSigner(old, nextPath)
-  note(shell, `the log's key was ${old.vkey}; the record signing_key_set says that the next one follows it`)
+  {
+    const ledger = { signer: next.signer, previousKeys: [...previousKeys, old.vkey] }
+    await using log = await AuditLog.open(store, { ledger })
+    await log.checkpoint()
+  }
+  note(
+    shell,
+    `the log's key was ${old.vkey}; whoever knows that one follows the record signing_key_set to the next`,
+  )
   return { ...next, path }
 }
