@@ -8,6 +8,7 @@ import type { KnowledgeStore } from "../store/contract.ts"
 import { entriesOfBatch, LogExtent } from "./extent.ts"
 import type { DurableBatch } from "./extent.ts"
 import { Follower } from "./follow.ts"
+import { LogFiles } from "./log-files.ts"
 import type { Hash } from "../core/hash-types.ts"
 import { Ledger } from "./ledger.ts"
 import type { PublishedCheckpoint } from "./ledger.ts"
@@ -51,6 +52,7 @@ export class AuditLog extends HubRecorder implements AsyncDisposable {
   readonly #required: boolean
   readonly #readOnly: boolean
   readonly #logger: Logger
+  readonly #files: LogFiles
   readonly #extent = new LogExtent()
   readonly #writer: LogWriter
   readonly #ledger: Ledger | undefined
@@ -67,6 +69,7 @@ export class AuditLog extends HubRecorder implements AsyncDisposable {
     this.#required = options.required ?? false
     this.#readOnly = options.readOnly ?? false
     this.#logger = options.logger ?? silentLogger
+    this.#files = new LogFiles(store, { shared: this.#readOnly })
     const timers = options.timers ?? systemTimers
     this.#subscribers = new Subscribers({
       timers,
@@ -74,7 +77,7 @@ export class AuditLog extends HubRecorder implements AsyncDisposable {
       logger: this.#logger,
       tail: (from) => this.tail({ from }),
     })
-    this.#writer = new LogWriter(store, this.#extent, {
+    this.#writer = new LogWriter(this.#files, this.#extent, {
       clock,
       timers,
       retryMs: options.retryMs ?? DEFAULT_RETRY_MS,
@@ -89,8 +92,13 @@ export class AuditLog extends HubRecorder implements AsyncDisposable {
     this.#ledger =
       options.ledger === undefined || this.#readOnly
         ? undefined
-        : new Ledger(store, this.#extent, { ...options.ledger, clock, timers, logger: this.#logger })
-    this.#follower = new Follower(store, this.#extent, (error) => {
+        : new Ledger(store, this.#files, this.#extent, {
+            ...options.ledger,
+            clock,
+            timers,
+            logger: this.#logger,
+          })
+    this.#follower = new Follower(this.#files, this.#extent, (error) => {
       this.#logger.error({ err: error }, "the audit log cannot be followed")
     })
   }
@@ -184,7 +192,7 @@ export class AuditLog extends HubRecorder implements AsyncDisposable {
     const from = wholeNumber(options.from ?? 0, "from")
     const to = wholeNumber(options.to ?? Number.MAX_SAFE_INTEGER, "to")
     await this.#openToRead()
-    yield* readEntries(this.#store, this.#extent, { from, to, signal: options.signal })
+    yield* readEntries(this.#files, this.#extent, { from, to, signal: options.signal })
   }
 
   /**
@@ -202,25 +210,25 @@ export class AuditLog extends HubRecorder implements AsyncDisposable {
       await this.#follower.look()
     }
     const from = wholeNumber(options.from ?? this.#extent.size, "from")
-    yield* tailEntries(this.#store, this.#extent, { from, signal, ended: () => this.#closing !== undefined })
+    yield* tailEntries(this.#files, this.#extent, { from, signal, ended: () => this.#closing !== undefined })
   }
 
   /** One page of the records that the filter lets through. @throws InvalidInputError for a filter that is none. */
   async query(options: QueryOptions = {}): Promise<QueryPage> {
     await this.#openToRead()
-    return await queryPage(this.#store, this.#extent, options)
+    return await queryPage(this.#files, this.#extent, options)
   }
 
   /** Every record that the filter lets through, of those that are there when it starts; in constant memory. */
   async *search(options: SearchOptions = {}): AsyncGenerator<LogEntry, void, undefined> {
     await this.#openToRead()
-    yield* searchLog(this.#store, this.#extent, options, undefined, { scanned: 0 })
+    yield* searchLog(this.#files, this.#extent, options, undefined, { scanned: 0 })
   }
 
   /** Counts of the records that the filter lets through. @throws InvalidInputError for options that are none. */
   async stats(options: StatsOptions = {}): Promise<LogStats> {
     await this.#openToRead()
-    return await countStats(this.#store, this.#extent, options)
+    return await countStats(this.#files, this.#extent, options)
   }
 
   /** The newest published checkpoint. `undefined` before the first, and without a ledger. */
@@ -323,7 +331,7 @@ export class AuditLog extends HubRecorder implements AsyncDisposable {
 
   async #recover(): Promise<void> {
     // A log that contradicts its checkpoint is evidence: not a byte of it is touched.
-    const torn = await recover(this.#store, this.#extent, async () => await this.#ledger?.open())
+    const torn = await recover(this.#store, this.#files, this.#extent, async () => await this.#ledger?.open())
     if (torn === undefined) return
     this.#torn = torn
     this.#logger.warn({ bytes: torn.bytes, path: torn.path }, "a torn tail of the audit log was set aside")

@@ -1,7 +1,6 @@
 import { TamperedError } from "../core/errors.ts"
-import type { KnowledgeStore } from "../store/contract.ts"
 import type { LogExtent } from "./extent.ts"
-import { LOG_PATH } from "./paths.ts"
+import type { LogFiles } from "./log-files.ts"
 import { measure } from "./recover.ts"
 
 /**
@@ -10,15 +9,15 @@ import { measure } from "./recover.ts"
  * It sees whole lines as soon as they are in the file; whether they are durable only the writer knows.
  */
 export class Follower implements AsyncDisposable {
-  readonly #store: KnowledgeStore
+  readonly #files: LogFiles
   readonly #extent: LogExtent
   readonly #onError: (error: unknown) => void
   #subscription: AsyncDisposable | undefined
   /** Looks happen one after another. */
   #looking: Promise<void> = Promise.resolve()
 
-  constructor(store: KnowledgeStore, extent: LogExtent, onError: (error: unknown) => void) {
-    this.#store = store
+  constructor(files: LogFiles, extent: LogExtent, onError: (error: unknown) => void) {
+    this.#files = files
     this.#extent = extent
     this.#onError = onError
   }
@@ -30,7 +29,7 @@ export class Follower implements AsyncDisposable {
    */
   look(): Promise<void> {
     const looked = this.#looking.then(async () => {
-      const bytes = await this.#store.size(LOG_PATH)
+      const bytes = await this.#files.size()
       if (bytes < this.#extent.bytes) {
         throw new TamperedError(
           `the log was ${this.#extent.bytes} bytes long and is now ${bytes}`,
@@ -38,7 +37,7 @@ export class Follower implements AsyncDisposable {
           this.#extent.bytes,
         )
       }
-      if (bytes > this.#extent.bytes) await measure(this.#store, this.#extent)
+      if (bytes > this.#extent.bytes) await measure(this.#files, this.#extent)
     })
     this.#looking = looked.catch(() => {})
     return looked
@@ -47,7 +46,7 @@ export class Follower implements AsyncDisposable {
   /** From now on, looks whenever the store says that the log has changed. */
   async start(): Promise<void> {
     if (this.#subscription !== undefined) return
-    this.#subscription = await this.#store.onChange(LOG_PATH, () => {
+    this.#subscription = await this.#files.onChange(() => {
       this.look().catch(this.#onError)
     })
   }

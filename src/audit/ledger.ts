@@ -18,6 +18,7 @@ import { edgeTiles, TILE_WIDTH } from "../core/tile.ts"
 import { tileHashReader } from "../core/tile-reader.ts"
 import type { KnowledgeStore } from "../store/contract.ts"
 import type { LogExtent } from "./extent.ts"
+import type { LogFiles } from "./log-files.ts"
 import { readBlocks } from "./read.ts"
 import { CHECKPOINT_PATH, partialsPath, storedTiles, tilePath } from "./tiles.ts"
 
@@ -67,6 +68,7 @@ export interface PublishedCheckpoint {
  */
 export class Ledger {
   readonly #store: KnowledgeStore
+  readonly #files: LogFiles
   readonly #extent: LogExtent
   readonly #signer: SignerKey
   /** Whether what is published is signed by `#signer`, and not by a key before it. */
@@ -89,6 +91,7 @@ export class Ledger {
 
   constructor(
     store: KnowledgeStore,
+    files: LogFiles,
     extent: LogExtent,
     options: LedgerOptions & { readonly clock: Clock; readonly timers: Timers; readonly logger: Logger },
   ) {
@@ -96,6 +99,7 @@ export class Ledger {
       throw new InvalidInputError(`a log is signed by a key of type "log", not "${options.signer.type}"`)
     }
     this.#store = store
+    this.#files = files
     this.#extent = extent
     this.#signer = options.signer
     this.#options = options
@@ -252,7 +256,7 @@ export class Ledger {
 
   /** The exact bytes of the lines `[from, to)`, without their newlines. */
   async #forEachLine(from: number, to: number, each: (line: Uint8Array) => void): Promise<void> {
-    for await (const { firstIndex, bytes } of readBlocks(this.#store, this.#extent, { from, to })) {
+    for await (const { firstIndex, bytes } of readBlocks(this.#files, this.#extent, { from, to })) {
       let index = firstIndex
       for (
         let start = 0, end = bytes.indexOf(NEWLINE);

@@ -17,7 +17,7 @@ import {
 } from "../core/tile.ts"
 import type { LogBytes, LogSource } from "../core/verify-source.ts"
 import type { KnowledgeStore } from "../store/contract.ts"
-import { LOG_PATH } from "./paths.ts"
+import { LogFiles } from "./log-files.ts"
 import { CHECKPOINT_PATH, partialsPath, tilePath } from "./tiles.ts"
 
 /** Per read. */
@@ -47,8 +47,9 @@ export function storeLogSource(store: KnowledgeStore): LogSource {
   return {
     checkpoint: () => readWithin(CHECKPOINT_PATH, MAX_NOTE_BYTES),
     async *lines(): AsyncGenerator<LogBytes, void, undefined> {
+      const files = new LogFiles(store, { shared: true })
       for (let offset = 0; ;) {
-        const bytes = await store.readRange(LOG_PATH, offset, offset + BLOCK_BYTES)
+        const bytes = await files.read(offset, offset + BLOCK_BYTES)
         if (bytes.length === 0) return
         yield { offset, bytes }
         offset += bytes.length
@@ -59,7 +60,7 @@ export function storeLogSource(store: KnowledgeStore): LogSource {
 }
 
 /** A log in plain files. */
-export interface LogFiles {
+export interface PlainFiles {
   /** In order: each goes on where the one before ends. */
   readonly lines: readonly string[]
   readonly checkpoint?: string
@@ -68,7 +69,7 @@ export interface LogFiles {
 }
 
 /** @throws the system's own error, from the methods, for a file that is named and cannot be read. */
-export function fileLogSource({ lines, checkpoint, tiles }: LogFiles): LogSource {
+export function fileLogSource({ lines, checkpoint, tiles }: PlainFiles): LogSource {
   return {
     async checkpoint() {
       return checkpoint === undefined ? undefined : await readFileWithin(checkpoint, MAX_NOTE_BYTES)

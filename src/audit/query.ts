@@ -1,7 +1,7 @@
 import { InvalidInputError } from "../core/errors.ts"
-import type { KnowledgeStore } from "../store/contract.ts"
 import type { LogExtent } from "./extent.ts"
 import { compileFilter } from "./filter.ts"
+import type { LogFiles } from "./log-files.ts"
 import { readEntries, readEntriesBackwards } from "./read.ts"
 import { Tally } from "./stats.ts"
 import type { LogEntry, LogStats, QueryOptions, QueryPage, SearchOptions, StatsOptions } from "./types.ts"
@@ -15,7 +15,7 @@ export const MAX_LIMIT = 10_000
  * @throws InvalidInputError for a limit, cursor or time that is none; TamperedError at a line that is no record.
  */
 export async function queryPage(
-  store: KnowledgeStore,
+  files: LogFiles,
   extent: LogExtent,
   options: QueryOptions,
 ): Promise<QueryPage> {
@@ -26,7 +26,7 @@ export async function queryPage(
   const { size } = extent
   const found: LogEntry[] = []
   const work = { scanned: 0 }
-  for await (const entry of searchLog(store, extent, options, parseCursor(cursor), work)) {
+  for await (const entry of searchLog(files, extent, options, parseCursor(cursor), work)) {
     if (found.length === limit) {
       return { records: found, next_cursor: cursorBefore(entry, order), scanned: work.scanned, size }
     }
@@ -43,7 +43,7 @@ export async function queryPage(
  * @throws the signal's reason when it aborts
  */
 export async function* searchLog(
-  store: KnowledgeStore,
+  files: LogFiles,
   extent: LogExtent,
   options: SearchOptions,
   next: number | undefined,
@@ -57,8 +57,8 @@ export async function* searchLog(
   const { size } = extent
   const entries =
     order === "asc"
-      ? readEntries(store, extent, { from: next ?? 0, to: size, signal })
-      : readEntriesBackwards(store, extent, { from: 0, to: next ?? size, signal })
+      ? readEntries(files, extent, { from: next ?? 0, to: size, signal })
+      : readEntriesBackwards(files, extent, { from: 0, to: next ?? size, signal })
   for await (const entry of entries) {
     work.scanned++
     if (lets(entry)) yield entry
@@ -67,13 +67,13 @@ export async function* searchLog(
 
 /** Counts, by reading the log. */
 export async function countStats(
-  store: KnowledgeStore,
+  files: LogFiles,
   extent: LogExtent,
   options: StatsOptions,
 ): Promise<LogStats> {
   const lets = compileFilter(options)
   const tally = new Tally(options)
-  for await (const entry of readEntries(store, extent, {
+  for await (const entry of readEntries(files, extent, {
     from: 0,
     to: extent.size,
     signal: options.signal,

@@ -1,9 +1,8 @@
 import { isUtf8 } from "node:buffer"
 import { TamperedError } from "../core/errors.ts"
-import type { KnowledgeStore } from "../store/contract.ts"
 import { checkedEntryOf } from "./entry.ts"
 import type { LogExtent } from "./extent.ts"
-import { LOG_PATH } from "./paths.ts"
+import type { LogFiles } from "./log-files.ts"
 import type { LogEntry } from "./types.ts"
 
 /** Bytes per read. One read of a block costs about what one of a line costs. */
@@ -25,18 +24,18 @@ export interface ReadRange {
  * @throws the signal's reason when it aborts.
  */
 export async function* readEntries(
-  store: KnowledgeStore,
+  files: LogFiles,
   extent: LogExtent,
   range: ReadRange,
 ): AsyncGenerator<LogEntry, void, undefined> {
-  for await (const block of readBlocks(store, extent, range)) {
+  for await (const block of readBlocks(files, extent, range)) {
     for (const entry of entriesOf(block, range.from, range.to)) yield entry
   }
 }
 
 /** The same, newest first. Memory: the stretch between two notes of the extent. */
 export async function* readEntriesBackwards(
-  store: KnowledgeStore,
+  files: LogFiles,
   extent: LogExtent,
   range: ReadRange,
 ): AsyncGenerator<LogEntry, void, undefined> {
@@ -44,7 +43,7 @@ export async function* readEntriesBackwards(
   while (to > range.from) {
     const from = Math.max(range.from, extent.floor(to - 1).index)
     const stretch: LogEntry[] = []
-    for await (const entry of readEntries(store, extent, { from, to, signal: range.signal }))
+    for await (const entry of readEntries(files, extent, { from, to, signal: range.signal }))
       stretch.push(entry)
     for (let i = stretch.length - 1; i >= 0; i--) {
       const entry = stretch[i]
@@ -64,7 +63,7 @@ export interface LineBlock {
 
 /** Blocks of whole lines that cover `[from, to)`; the first may start before `from` and the last end after `to`. */
 export async function* readBlocks(
-  store: KnowledgeStore,
+  files: LogFiles,
   extent: LogExtent,
   range: ReadRange,
 ): AsyncGenerator<LineBlock, void, undefined> {
@@ -78,7 +77,7 @@ export async function* readBlocks(
   while (index < to && offset + rest.length < end) {
     range.signal?.throwIfAborted()
     const from = offset + rest.length
-    const read = view(await store.readRange(LOG_PATH, from, Math.min(from + BLOCK_BYTES, end)))
+    const read = view(await files.read(from, Math.min(from + BLOCK_BYTES, end)))
     if (read.length === 0) {
       throw new TamperedError(
         `the log ends at byte ${from}; it had ${end} bytes and ${extent.size} records`,

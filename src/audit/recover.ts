@@ -1,7 +1,10 @@
 import { equalBytes } from "../core/bytes.ts"
+import { TamperedError } from "../core/errors.ts"
 import type { KnowledgeStore } from "../store/contract.ts"
 import { LogExtent } from "./extent.ts"
-import { LOG_PATH, TORN_FOLDER } from "./paths.ts"
+import { misplaced } from "./log-files.ts"
+import type { LogFiles } from "./log-files.ts"
+import { TORN_FOLDER } from "./paths.ts"
 import { countLines, view } from "./read.ts"
 
 /** Bytes per read while the log is measured. */
@@ -21,13 +24,24 @@ export interface TornTail {
   readonly path: string
 }
 
-/** Measures the log: reads it once, from `extent` on, and moves `extent` to its last whole line. */
-export async function measure(store: KnowledgeStore, extent: LogExtent): Promise<void> {
+/**
+ * Measures the log: reads it once, from `extent` on, and moves `extent` to its last whole line.
+ *
+ * @throws TamperedError when a sealed segment does not begin where the lines before it end, or ends within a line.
+ */
+export async function measure(files: LogFiles, extent: LogExtent): Promise<void> {
   let rest = 0
   for (;;) {
     const from = extent.bytes + rest
-    const read = view(await store.readRange(LOG_PATH, from, from + SCAN_BYTES))
-    if (read.length === 0) return
+    const segment = files.segmentAt(extent.bytes)
+    if (rest === 0 && segment?.start === from && segment.firstIndex !== extent.size) {
+      throw misplaced(segment, extent.size, from)
+    }
+    const read = view(await files.read(from, Math.min(from + SCAN_BYTES, segment?.end ?? Infinity)))
+    if (read.length === 0) {
+      if (segment === undefined) return
+      throw new TamperedError(`a sealed segment ends within a line`, extent.size, extent.bytes)
+    }
     const whole = read.lastIndexOf(NEWLINE) + 1
     if (whole === 0) {
       rest += read.length
@@ -68,32 +82,37 @@ function advanceInSteps(extent: LogExtent, pending: number, bytes: Buffer): void
  */
 export async function recover(
   store: KnowledgeStore,
+  files: LogFiles,
   extent: LogExtent,
   check: () => Promise<void>,
 ): Promise<TornTail | undefined> {
-  await measure(store, extent)
-  const fileBytes = await store.size(LOG_PATH)
-  const hole = await findHole(store, extent)
+  await files.look()
+  await measure(files, extent)
+  const fileBytes = await files.size()
+  const hole = await findHole(files, extent, fileBytes)
   if (hole !== undefined) extent.retreat(hole.size, hole.bytes)
   await check()
   if (fileBytes === extent.bytes) return await findUntold(store, extent)
 
-  const tail = await store.readRange(LOG_PATH, extent.bytes, fileBytes)
+  const tail = await files.read(extent.bytes, fileBytes)
   const path = await freePath(store, extent.size, extent.bytes, tail)
   await store.write(path, tail)
-  await store.truncate(LOG_PATH, extent.bytes)
+  await files.truncate(extent.bytes)
   return { bytes: tail.length, path }
 }
 
-/** The first line with a NUL in the last batch's reach: how many records and bytes lie before it. */
+/**
+ * The first line with a NUL in the last batch's reach: how many records and bytes lie before it. Not in what is sealed:
+ * that was durable before.
+ */
 async function findHole(
-  store: KnowledgeStore,
+  files: LogFiles,
   extent: LogExtent,
+  end: number,
 ): Promise<{ size: number; bytes: number } | undefined> {
-  const end = await store.size(LOG_PATH)
-  const reach = Math.max(0, end - MAX_BATCH_BYTES)
+  const reach = Math.max(files.activeStart, end - MAX_BATCH_BYTES)
   const from = extent.floorOfOffset(reach)
-  const bytes = view(await store.readRange(LOG_PATH, from.offset, end))
+  const bytes = view(await files.read(from.offset, end))
   const nul = bytes.indexOf(0, reach - from.offset)
   if (nul === -1) return undefined
   const good = bytes.subarray(0, bytes.subarray(0, nul).lastIndexOf(NEWLINE) + 1)

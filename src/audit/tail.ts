@@ -1,5 +1,5 @@
-import type { KnowledgeStore } from "../store/contract.ts"
 import type { LogExtent } from "./extent.ts"
+import type { LogFiles } from "./log-files.ts"
 import { readEntries } from "./read.ts"
 import type { LogEntry } from "./types.ts"
 
@@ -19,7 +19,7 @@ export interface TailOptions {
  * same position, so crossing over can neither lose nor repeat an entry.
  */
 export async function* tailEntries(
-  store: KnowledgeStore,
+  files: LogFiles,
   extent: LogExtent,
   options: TailOptions,
 ): AsyncGenerator<LogEntry, void, undefined> {
@@ -40,7 +40,7 @@ export async function* tailEntries(
       }
       continue
     }
-    for await (const entry of readEntries(store, extent, { from: next, to: extent.size })) {
+    for await (const entry of readEntries(files, extent, { from: next, to: extent.size })) {
       if (signal?.aborted) return
       yield entry
       next = entry.index + 1

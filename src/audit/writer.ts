@@ -4,9 +4,8 @@ import { encodeLine } from "../core/line.ts"
 import type { Logger } from "../core/logger.ts"
 import { isoTime } from "../core/system.ts"
 import type { Clock, Timers } from "../core/system.ts"
-import type { KnowledgeStore } from "../store/contract.ts"
 import type { DurableBatch, LogExtent } from "./extent.ts"
-import { LOG_PATH } from "./paths.ts"
+import type { LogFiles } from "./log-files.ts"
 import { MAX_BATCH_BYTES } from "./recover.ts"
 import { Staging } from "./staging.ts"
 import type { AppendReceipt } from "./types.ts"
@@ -78,7 +77,7 @@ interface Gap {
  * Not promised: that the queue is bounded. Callers who await their receipts bound it; who does not, can fill memory.
  */
 export class LogWriter {
-  readonly #store: KnowledgeStore
+  readonly #files: LogFiles
   readonly #extent: LogExtent
   readonly #options: WriterOptions
   /** Lines for the next batches, in the order of the calls, and their bytes. Owned by `add`, `#take` and `#fail`. */
@@ -112,8 +111,8 @@ export class LogWriter {
   /** Hub events whose first attempt failed, in this process. */
   failures = 0
 
-  constructor(store: KnowledgeStore, extent: LogExtent, options: WriterOptions) {
-    this.#store = store
+  constructor(files: LogFiles, extent: LogExtent, options: WriterOptions) {
+    this.#files = files
     this.#extent = extent
     this.#options = options
   }
@@ -218,9 +217,9 @@ export class LogWriter {
   /** @returns the offset at which the batch starts, and its lines' leaves */
   async #write({ bytes }: Batch): Promise<[number, readonly Digest[]]> {
     if (this.#broken !== undefined) throw this.#broken
-    if (this.#suspect) await this.#store.truncate(LOG_PATH, this.#extent.bytes)
+    if (this.#suspect) await this.#files.truncate(this.#extent.bytes)
     this.#suspect = true
-    const appended = this.#store.append(LOG_PATH, bytes)
+    const appended = this.#files.append(bytes)
     const leaves = this.#options.leavesOf?.(bytes) ?? []
     const offset = await appended
     this.#suspect = false

@@ -1,0 +1,242 @@
+import { TamperedError } from "../core/errors.ts"
+import { concatBytes } from "../core/bytes.ts"
+import type { KnowledgeStore } from "../store/contract.ts"
+import { LOG_PATH, parseSegmentName, segmentPath, SEGMENTS_FOLDER } from "./paths.ts"
+
+/** A part of the log that will never change again: a file of its own. */
+export interface Segment {
+  /** Of the log. */
+  readonly firstIndex: number
+  /** Logical: where its first line starts. */
+  readonly start: number
+  /** Logical, exclusive. */
+  readonly end: number
+}
+
+/** Which file holds what, at one moment. Never changed: replaced by another. */
+interface Layout {
+  readonly segments: readonly Segment[]
+  /** Logical: where the active file starts. */
+  readonly activeStart: number
+}
+
+export interface LogFilesOptions {
+  /**
+   * Whether another process may write to the log meanwhile. Then every read of the active file is followed by a look
+   * whether it was still the active one. Without it this object is the only one that ever rotates.
+   */
+  readonly shared: boolean
+}
+
+/**
+ * The files that a log lies in, as one: the sealed segments in order, then the active file.
+ *
+ * **Offsets** are logical, here and everywhere above: bytes from the start of the whole log. This is the only place that
+ * knows which file holds which. Rotation, at a line's end and between batches, moves the active file to its sealed name
+ * in one atomic step; the next append makes a new one. So no offset ever changes, and a rotation that a crash cuts
+ * short has happened or has not.
+ *
+ * Memory: three numbers a segment.
+ */
+export class LogFiles {
+  readonly #store: KnowledgeStore
+  readonly #shared: boolean
+  #layout: Layout | undefined
+  /** A rotation that is under way; never rejects. */
+  #rotating: Promise<void> | undefined
+  /** A move has failed: a store that speaks over a network can have done it all the same. */
+  #suspect = false
+
+  constructor(store: KnowledgeStore, options: LogFilesOptions) {
+    this.#store = store
+    this.#shared = options.shared
+  }
+
+  /** The sealed segments that the last look found, in order. */
+  get segments(): readonly Segment[] {
+    return this.#layout?.segments ?? []
+  }
+
+  /** Logical: where the active file starts, at the last look. */
+  get activeStart(): number {
+    return this.#layout?.activeStart ?? 0
+  }
+
+  /** Looks which files there are. Costs a list, and the size of each segment that is new. */
+  async look(): Promise<void> {
+    const known = new Map(this.segments.map((segment) => [segment.firstIndex, segment]))
+    const segments: Segment[] = []
+    let start = 0
+    for (const firstIndex of await this.#list()) {
+      const { start: from, end } = known.get(firstIndex) ?? { start: 0, end: undefined }
+      const bytes = end === undefined ? await this.#store.size(segmentPath(firstIndex)) : end - from
+      segments.push({ firstIndex, start, end: start + bytes })
+      start += bytes
+    }
+    this.#layout = { segments, activeStart: start }
+  }
+
+  /** How many bytes the log has now, a torn tail included. */
+  async size(): Promise<number> {
+    for (;;) {
+      const layout = await this.#current()
+      const bytes = await this.#store.size(LOG_PATH)
+      if (!(await this.#hasChangedSince(layout))) return layout.activeStart + bytes
+    }
+  }
+
+  /**
+   * Bytes `[start, end)` of the log; fewer when it ends sooner. Costs one read of each file that the range touches,
+   * nearly always one; in a shared log, a list more where that is the active file.
+   */
+  async read(start: number, end: number): Promise<Uint8Array> {
+    for (;;) {
+      const layout = await this.#current()
+      const { bytes, certain } = await this.#readIn(layout, start, end)
+      if (certain || !(await this.#hasChangedSince(layout))) return bytes
+    }
+  }
+
+  /** The segment that holds the byte at `offset`; `undefined` for the active file, and what is beyond. */
+  segmentAt(offset: number): Segment | undefined {
+    if (offset >= this.activeStart) return undefined
+    return this.segments[firstEndingAfter(this.segments, offset)]
+  }
+
+  /** Adds to the active file. Only after a look. @returns the logical offset at which `bytes` start. */
+  async append(bytes: Uint8Array): Promise<number> {
+    return this.activeStart + (await this.#store.append(LOG_PATH, bytes))
+  }
+
+  /** Cuts the log to `size` bytes: as far as the start of the active file, for what is sealed stays. */
+  async truncate(size: number): Promise<void> {
+    const { activeStart } = await this.#current()
+    if (size < activeStart) throw new Error("bug: a sealed segment is not cut")
+    await this.#store.truncate(LOG_PATH, size - activeStart)
+  }
+
+  /**
+   * Seals the active file; the next append makes another. Call it between appends.
+   *
+   * @param firstIndex of the active file's first record
+   * @param bytes of the active file: all of them durable, and whole lines
+   * @throws the store's error, and then the file is active still, or was moved all the same: a second call finds out.
+   */
+  async rotate(firstIndex: number, bytes: number): Promise<void> {
+    const layout = await this.#current()
+    const path = segmentPath(firstIndex)
+    const moving = this.#move(path)
+    this.#rotating = moving.catch(() => {})
+    try {
+      await moving
+      const { segments, activeStart: start } = layout
+      const end = start + bytes
+      this.#layout = { segments: [...segments, { firstIndex, start, end }], activeStart: end }
+    } finally {
+      this.#rotating = undefined
+    }
+  }
+
+  /** Calls back when the log may have grown or rotated. */
+  async onChange(callback: () => void): Promise<AsyncDisposable> {
+    const active = await this.#store.onChange(LOG_PATH, callback)
+    const sealed = await this.#store.onChange(SEGMENTS_FOLDER, callback)
+    return {
+      [Symbol.asyncDispose]: async () => {
+        await active[Symbol.asyncDispose]()
+        await sealed[Symbol.asyncDispose]()
+      },
+    }
+  }
+
+  async #move(path: string): Promise<void> {
+    if (this.#suspect && !(await this.#store.exists(LOG_PATH)) && (await this.#store.exists(path))) {
+      this.#suspect = false
+      return
+    }
+    this.#suspect = true
+    await this.#store.move(LOG_PATH, path)
+    this.#suspect = false
+  }
+
+  async #current(): Promise<Layout> {
+    if (this.#layout === undefined) await this.look()
+    return this.#layout ?? { segments: [], activeStart: 0 }
+  }
+
+  /** `certain` says that the bytes are right whatever happens to the files meanwhile. */
+  async #readIn(
+    { segments, activeStart }: Layout,
+    start: number,
+    end: number,
+  ): Promise<{ bytes: Uint8Array; certain: boolean }> {
+    const parts: Uint8Array[] = []
+    let at = start
+    for (let n = firstEndingAfter(segments, at); n < segments.length && at < end; n++) {
+      const segment = segments[n]
+      if (segment === undefined) break
+      const stop = Math.min(end, segment.end)
+      const part = await this.#store.readRange(
+        segmentPath(segment.firstIndex),
+        at - segment.start,
+        stop - segment.start,
+      )
+      parts.push(part)
+      at += part.length
+      if (at < stop) return { bytes: joined(parts), certain: false }
+    }
+    if (at >= end) return { bytes: joined(parts), certain: true }
+    parts.push(await this.#store.readRange(LOG_PATH, at - activeStart, end - activeStart))
+    return { bytes: joined(parts), certain: false }
+  }
+
+  /**
+   * Whether a file that was read as part of `layout` may have been another one. The move comes before the first append
+   * to the new file; so whoever looks after reading, and finds nothing moved, has read the right one.
+   */
+  async #hasChangedSince(layout: Layout): Promise<boolean> {
+    await this.#rotating
+    if (this.#layout !== layout) return true
+    if (!this.#shared) return false
+    const now = await this.#list()
+    const { segments } = layout
+    if (now.length === segments.length && now.at(-1) === segments.at(-1)?.firstIndex) return false
+    await this.look()
+    return true
+  }
+
+  async #list(): Promise<number[]> {
+    const names = await this.#store.list(SEGMENTS_FOLDER)
+    return names
+      .map(parseSegmentName)
+      .filter((first) => first !== undefined)
+      .sort((a, b) => a - b)
+  }
+}
+
+/** The number of the first segment that ends after `offset`; the number of segments when none does. */
+function firstEndingAfter(segments: readonly Segment[], offset: number): number {
+  let low = 0
+  let high = segments.length
+  while (low < high) {
+    const middle = Math.floor((low + high) / 2)
+    if ((segments[middle]?.end ?? Infinity) <= offset) low = middle + 1
+    else high = middle
+  }
+  return low
+}
+
+function joined(parts: readonly Uint8Array[]): Uint8Array {
+  const [only] = parts
+  return parts.length === 1 && only !== undefined ? only : concatBytes(parts)
+}
+
+/** What to throw when a sealed segment is not where the lines before it end. */
+export function misplaced(segment: Segment, index: number, offset: number): TamperedError {
+  return new TamperedError(
+    `${segmentPath(segment.firstIndex)} should begin with record ${index}, at byte ${offset}: a segment is missing, or not whole`,
+    index,
+    offset,
+    { hint: "Put the missing segment back from a copy. Keep every file." },
+  )
+}
