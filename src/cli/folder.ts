@@ -8,13 +8,11 @@ import type { KnowledgeStore } from "../store/index.ts"
 import { keyPath, loadOrMakeSigner, loadRetiredKeys } from "./keys.ts"
 import type { KeyFile } from "./keys.ts"
 import { systemError } from "./report.ts"
+import { SEALED_PATH, withSealedLog } from "./sealed.ts"
 import { note } from "./shell.ts"
 import type { CommonOptions, Shell } from "./shell.ts"
 
 export const DEFAULT_DIR = "./hansard-data"
-
-/** In the store of a data folder that seals another program's log: `{"path"}`, where the lines are. */
-export const SEALED_PATH = "/audit/sealed.json"
 
 /** What a command that writes says about its ledger. */
 export interface WriteOptions extends CommonOptions {
@@ -24,17 +22,17 @@ export interface WriteOptions extends CommonOptions {
 
 /** A data folder's store and log, closed together. */
 export class DataFolder implements AsyncDisposable {
-  readonly store: FileStore
+  readonly store: KnowledgeStore
   readonly log: AuditLog
 
-  private constructor(store: FileStore, log: AuditLog) {
+  private constructor(store: KnowledgeStore, log: AuditLog) {
     this.store = store
     this.log = log
   }
 
-  /** Takes no lease. @throws NotFoundError when there is no store in `dir`. */
+  /** Takes no lease. Of a folder that seals another program's log, that log. @throws NotFoundError when there is none. */
   static async openToRead(dir: string): Promise<DataFolder> {
-    const store = await FileStore.open(existingStore(dir), { readOnly: true })
+    const store = await openStoreToRead(dir)
     return await DataFolder.#with(store, () => AuditLog.open(store, { readOnly: true }))
   }
 
@@ -52,7 +50,7 @@ export class DataFolder implements AsyncDisposable {
     })
   }
 
-  static async #with(store: FileStore, open: () => Promise<AuditLog>): Promise<DataFolder> {
+  static async #with(store: KnowledgeStore, open: () => Promise<AuditLog>): Promise<DataFolder> {
     try {
       return new DataFolder(store, await open())
     } catch (error) {
@@ -79,6 +77,17 @@ export function existingStore(dir: string): string {
     })
   }
   return folder
+}
+
+/** See {@link DataFolder.openToRead}. */
+export async function openStoreToRead(dir: string): Promise<KnowledgeStore> {
+  const store = await FileStore.open(existingStore(dir), { readOnly: true })
+  try {
+    return await withSealedLog(store)
+  } catch (error) {
+    await store[Symbol.asyncDispose]()
+    throw error
+  }
 }
 
 /** Makes the data folder if need be. @throws LogLockedError. */

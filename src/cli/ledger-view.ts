@@ -12,10 +12,11 @@ import { noteVerifier, parseNote } from "../core/note.ts"
 import { storedHashIndex } from "../core/stored-hash.ts"
 import { tileHashReader } from "../core/tile-reader.ts"
 import type { KnowledgeStore } from "../store/index.ts"
-import { DataFolder, SEALED_PATH } from "./folder.ts"
+import { DataFolder } from "./folder.ts"
 import { loadRetiredKeys, loadVerifierKey } from "./keys.ts"
 import { openFile, rawLines } from "./raw-lines.ts"
 import type { RawLine } from "./raw-lines.ts"
+import { SEALED_PATH, sealedFile } from "./sealed.ts"
 import type { CommonOptions, Shell } from "./shell.ts"
 
 /** How long to wait for a running writer's next checkpoint. */
@@ -149,19 +150,6 @@ export async function* recordBytes(
   if (next < to) {
     throw new TamperedError(`the log ends before record ${next}, at byte ${end}`, next, end)
   }
-}
-
-/** Where the lines are that a folder seals; `undefined` for a folder with a log of its own. */
-export async function sealedFile(store: KnowledgeStore): Promise<string | undefined> {
-  const bytes = await store.read(SEALED_PATH)
-  if (bytes === undefined) return undefined
-  try {
-    const { path } = JSON.parse(new TextDecoder().decode(bytes)) as { path?: unknown }
-    if (typeof path === "string" && path !== "") return path
-  } catch {
-    // Told below.
-  }
-  throw new TamperedError(`${SEALED_PATH} in the store does not say which file is sealed`, 0, 0)
 }
 
 /** The first of these lines that is not the record that the tree has there; `undefined` when all are. */

@@ -492,6 +492,37 @@ describe("seal", () => {
     expect(hansard(["append", "--dir", dir], { input: records(1) })).toMatchObject({ status: 2, stdout: "" })
   })
 
+  test("is read by every command that reads, and followed", async () => {
+    const file = foreign(300)
+    const dir = join(tempFolder(), "sealed")
+    hansard(["seal", file, "--dir", dir])
+    appendFileSync(file, `${LINES[300] ?? ""}{"torn`)
+    const read = (...args: string[]): string => {
+      const { status, stdout, stderr } = hansard([...args, "--dir", dir])
+      expect([args, status, stderr]).toEqual([args, 0, ""])
+      return stdout
+    }
+    expect(read("tail", "--last", "2")).toBe(LINES.slice(299, 301).join(""))
+    expect(read("export")).toBe(LINES.slice(0, 301).join(""))
+    expect(JSON.parse(read("query", "--kind", "k", "--limit", "1", "--json"))).toMatchObject({ size: 301 })
+    expect(JSON.parse(read("stats", "--json"))).toMatchObject({ total: 301 })
+    expect(read("fsck")).toContain("nothing is wrong")
+    const verify = ["verify", "--json", "--state", join(dir, "state")]
+    expect(JSON.parse(read(...verify))).toMatchObject({ records: 301, size: 300, uncovered: 1, good: true })
+    const tail = new Running(["tail", "--follow", "--last", "1", "--dir", dir])
+    await tail.until(/"n": 300/)
+    appendFileSync(file, `": 1}\n${LINES[301] ?? ""}`)
+    await tail.until(/"torn": 1}\n.*"n": 301/)
+    flip(file, 30)
+    expect(hansard([...verify, "--dir", dir]).status).toBe(1)
+    renameSync(file, `${file}.moved`)
+    for (const command of ["tail", "query", "stats", "verify", "fsck", "export"]) {
+      const gone = hansard([command, "--dir", dir])
+      expect([command, gone.status, gone.stdout]).toEqual([command, 2, ""])
+      expect(gone.stderr).toContain("the sealed log is gone")
+    }
+  })
+
   test("refuses when lines were taken away or have changed, and signs nothing", () => {
     const file = foreign(300)
     const dir = join(tempFolder(), "sealed")

@@ -4,9 +4,10 @@ import { CLAIMS, isGood, verdictToJson, type Finding, type LogVerdict } from "..
 import { verifyLog } from "../../core/verify.ts"
 import { visible } from "../colours.ts"
 import { addCommonOptions } from "../filters.ts"
+import { openStoreToRead } from "../folder.ts"
 import { OK, VERIFICATION_FAILED } from "../report.ts"
 import type { CommonOptions, Shell } from "../shell.ts"
-import { keysBeside, openStore, progress } from "./verify.ts"
+import { keysBeside, progress } from "./verify.ts"
 
 export function fsckCommand(shell: Shell, setStatus: (status: number) => void): Command {
   const command = new Command("fsck")
@@ -16,7 +17,7 @@ export function fsckCommand(shell: Shell, setStatus: (status: number) => void): 
 }
 
 async function fsck(shell: Shell, options: CommonOptions): Promise<number> {
-  await using store = await openStore(options.dir)
+  await using store = await openStoreToRead(options.dir)
   const verdict = await verifyLog(storeLogSource(store), {
     keys: keysBeside(options.dir),
     areKeysVouched: false,

@@ -6,7 +6,7 @@ import type { KeyType } from "../../core/key.ts"
 import { SIGNING_KEY_SET, signKeyChange } from "../../core/key-change.ts"
 import { isoTime, systemRandom } from "../../core/system.ts"
 import { addCommonOptions } from "../filters.ts"
-import { existingStore, keyOf, makeDataFolder, openStoreToWrite, SEALED_PATH } from "../folder.ts"
+import { existingStore, keyOf, makeDataFolder, openStoreToWrite } from "../folder.ts"
 import {
   keyPath,
   keysFolder,
@@ -18,6 +18,7 @@ import {
 } from "../keys.ts"
 import type { KeyFile } from "../keys.ts"
 import { usageError } from "../report.ts"
+import { SEALED_PATH } from "../sealed.ts"
 import { note } from "../shell.ts"
 import type { CommonOptions, Shell } from "../shell.ts"
 

@@ -6,10 +6,11 @@ import { LOG_PATH } from "../../audit/index.ts"
 import { InvalidInputError, TamperedError } from "../../core/errors.ts"
 import type { KnowledgeStore } from "../../store/index.ts"
 import { addCommonOptions, wholeNumber } from "../filters.ts"
-import { keyOf, openStoreToWrite, SEALED_PATH } from "../folder.ts"
-import { sealedFile, storedHead } from "../ledger-view.ts"
+import { keyOf, openStoreToWrite } from "../folder.ts"
+import { storedHead } from "../ledger-view.ts"
 import { openFile } from "../raw-lines.ts"
 import { systemError } from "../report.ts"
+import { SEALED_PATH, sealedFile } from "../sealed.ts"
 import { Sealer } from "../sealer.ts"
 import { note } from "../shell.ts"
 import type { CommonOptions, Shell } from "../shell.ts"
@@ -37,7 +38,7 @@ export function sealCommand(shell: Shell, _setStatus: (status: number) => void):
     )
     .addHelpText(
       "after",
-      "\nKeeps D/store/audit/checkpoint and tile/, and remembers where the file is; `prove` and `export --tiles` find it." +
+      "\nKeeps D/store/audit/checkpoint and tile/, and remembers where the file is; every command that reads finds it." +
         "\nEach run reads all that is sealed again: when the file lost a line, or one has changed, it exits 1 and signs nothing." +
         '\nThe last line out is {"sealed":N,"size":N}.',
     )

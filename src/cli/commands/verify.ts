@@ -16,9 +16,10 @@ import {
 import { verifyLog } from "../../core/verify.ts"
 import type { LogSource } from "../../core/verify-source.ts"
 import { readHead } from "../../core/verify-trust.ts"
-import { FileStore } from "../../store/index.ts"
+import type { KnowledgeStore } from "../../store/index.ts"
 import { visible, type Colour } from "../colours.ts"
 import { addCommonOptions } from "../filters.ts"
+import { openStoreToRead } from "../folder.ts"
 import { OK, systemError, usageError, VERIFICATION_FAILED } from "../report.ts"
 import { note, type CommonOptions, type Shell } from "../shell.ts"
 import { VerifierState } from "../verify-state.ts"
@@ -71,7 +72,7 @@ async function verify(
   const signal = AbortSignal.any([shell.interrupted, shell.unread])
   const state = VerifierState.load(options.state ?? VerifierState.defaultPath(process.env))
   const isFolder = options.url === undefined && files.length === 0
-  await using store = isFolder ? await openStore(options.dir) : undefined
+  await using store = isFolder ? await openStoreToRead(options.dir) : undefined
   const source = sourceOf(files, options, store, signal)
   const keys = options.key ?? (isFolder && policy === undefined ? keysBeside(options.dir) : [])
   const remembered = await recall(state, source, keys, policy)
@@ -94,18 +95,6 @@ async function verify(
     if (evidence !== undefined) shell.out.line(`fork evidence, for anyone to check: ${visible(evidence)}`)
   }
   return isGood(verdict) ? OK : VERIFICATION_FAILED
-}
-
-/** @throws NotFoundError when there is none. */
-export async function openStore(dir: string): Promise<FileStore> {
-  const folder = join(resolve(dir), "store")
-  if (statSync(folder, { throwIfNoEntry: false })?.isDirectory() !== true) {
-    throw usageError(
-      `there is no log in ${resolve(dir)}`,
-      "Name its folder with --dir, or give files or --url.",
-    )
-  }
-  return await FileStore.open(folder, { readOnly: true })
 }
 
 /** `<dir>/keys/*.vkey`: log keys that lie beside the log. Nobody vouches for them. */
@@ -133,7 +122,7 @@ export function keysBeside(dir: string): string[] {
 function sourceOf(
   files: readonly string[],
   { url, checkpoint, tiles }: VerifyCommandOptions,
-  store: FileStore | undefined,
+  store: KnowledgeStore | undefined,
   signal: AbortSignal,
 ): LogSource {
   if (store !== undefined) return storeLogSource(store)
