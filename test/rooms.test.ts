@@ -193,6 +193,8 @@ describe("the repository", () => {
       .filter(([, , file, name]) => !readFileSync(join(root, file ?? ""), "utf8").includes(name ?? ""))
       .map(([, id, file, name]) => `${id}: ${file} › ${name}`)
     expect(wrong).toEqual([])
-    expect(rows.map(([, id]) => id)).toEqual(rows.map((_, n) => `I${n + 1}`))
+    // Ascending, each once; ranges are given out to those who work at the same time, so there are gaps.
+    const ids = rows.map(([, id]) => Number(id?.slice(1)))
+    expect(ids).toEqual([...new Set(ids)].sort((a, b) => a - b))
   })
 })

@@ -9,6 +9,7 @@ import type { Delivery, HubApi, HubConnection, HubLink } from "../model/hub-api.
 import type { AuthClaim, Passport, PassportRequest } from "../model/passport.ts"
 import type { ResumeRequest } from "../model/resume.ts"
 import type { RuleRequest } from "../model/rule.ts"
+import type { AgentKey } from "./agent-key.ts"
 import { AgentClient } from "./agent-client.ts"
 import type { AgentHandlers } from "./agent-client.ts"
 import { toError } from "./context.ts"
@@ -16,6 +17,8 @@ import type { ClientContext } from "./context.ts"
 import { MAX_QUEUED_ENVELOPES } from "./mailbox.ts"
 
 export interface HubClientOptions {
+  /** The hub that is meant: keys sign for no other. Default: whichever answers. */
+  readonly hubId?: string
   /** Default: silent. */
   readonly logger?: Logger
   readonly clock?: Clock
@@ -28,10 +31,14 @@ export interface RegisterOptions extends AgentHandlers {
   /** Markdown. */
   readonly skill?: string
   readonly rule?: RuleRequest
+  /** Proves the identity, now and whenever it attaches: the passport's auth block is made of it. */
+  readonly key?: AgentKey
 }
 
 export interface AttachOptions extends AgentHandlers {
   readonly auth?: AuthClaim
+  /** In place of `auth`. */
+  readonly key?: AgentKey
   /** Replays what came after this envelope; `null`: nothing. Default: all that was not acknowledged. */
   readonly sinceEnvelopeId?: string | null
 }
@@ -42,7 +49,15 @@ export class HubClient implements AsyncDisposable {
   readonly #agents: Map<string, AgentClient>
   readonly #receiver: Receiver
 
-  private constructor(context: ClientContext, agents: Map<string, AgentClient>, receiver: Receiver) {
+  readonly #hubId: string | undefined
+
+  private constructor(
+    context: ClientContext,
+    agents: Map<string, AgentClient>,
+    receiver: Receiver,
+    hubId: string | undefined,
+  ) {
+    this.#hubId = hubId
     this.#context = context
     this.#agents = agents
     this.#receiver = receiver
@@ -57,13 +72,15 @@ export class HubClient implements AsyncDisposable {
     } = options
     const agents = new Map<string, AgentClient>()
     const receiver = new Receiver(agents)
-    const hub = await link.connect((delivery) => receiver.receive(delivery))
     const forget = (agentId: string, reason: Error): void => {
       agents.get(agentId)?.stop(reason)
       agents.delete(agentId)
     }
+    const hub = await link.connect((delivery) => receiver.receive(delivery), {
+      detached: (agentId, reason) => forget(agentId, new ClosedError(`the attachment (${reason})`)),
+    })
     const newId = idSource(clock, random)
-    return new HubClient({ hub, logger, clock, timers, newId, forget }, agents, receiver)
+    return new HubClient({ hub, logger, clock, timers, newId, forget }, agents, receiver, options.hubId)
   }
 
   /** Everything else that can be asked of the hub, in the name of the agents on this connection. */
@@ -73,10 +90,10 @@ export class HubClient implements AsyncDisposable {
 
   /** @throws ProtocolError when the name is taken, AuthError when the claim does not prove it. */
   async register(passport: PassportRequest, options: RegisterOptions = {}): Promise<AgentClient> {
-    const { resume, skill, rule } = options
-    return await this.#join(options, (hub) =>
+    const { resume, skill, rule, key } = options
+    return await this.#join(options, async (hub) =>
       hub.registerIdentity({
-        passport,
+        passport: key === undefined ? passport : { ...passport, auth: await this.#claim(passport.name, key) },
         ...(resume === undefined ? {} : { resume }),
         ...(skill === undefined ? {} : { skill_md: skill }),
         ...(rule === undefined ? {} : { rule }),
@@ -91,10 +108,19 @@ export class HubClient implements AsyncDisposable {
    * @throws NotFoundError for an unknown name, AuthError for a claim that does not prove it.
    */
   async attach(name: string, options: AttachOptions = {}): Promise<AgentClient> {
-    const { auth, sinceEnvelopeId: since_envelope_id } = options
-    return await this.#join(options, (hub) =>
-      hub.attach(name, auth, since_envelope_id === undefined ? {} : { since_envelope_id }),
+    const { auth, key, sinceEnvelopeId: since_envelope_id } = options
+    return await this.#join(options, async (hub) =>
+      hub.attach(
+        name,
+        key === undefined ? auth : await this.#claim(name, key),
+        since_envelope_id === undefined ? {} : { since_envelope_id },
+      ),
     )
+  }
+
+  /** From now on this client is an administrator's as well. @throws AuthError */
+  async proveAdmin(name: string, token: string): Promise<void> {
+    await this.#context.hub.proveAdmin(name, token)
   }
 
   /** Tells running turns to stop and closes the connection. Registrations stay. */
@@ -124,6 +150,10 @@ export class HubClient implements AsyncDisposable {
     } finally {
       for (const { delivery, error } of done()) this.#refuse(delivery, error)
     }
+  }
+
+  async #claim(name: string, key: AgentKey): Promise<AuthClaim> {
+    return key.answer(name, await this.#context.hub.challenge(name), this.#hubId)
   }
 
   #refuse({ envelope, recipient_id }: Delivery, error: Error): void {

@@ -6,6 +6,7 @@ export type {
   InviteHandler,
   OpenOptions,
 } from "./agent-client.ts"
+export { AgentKey } from "./agent-key.ts"
 export { Channel } from "./channel.ts"
 export type { Message } from "./channel.ts"
 export { HubClient } from "./hub-client.ts"

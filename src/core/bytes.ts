@@ -32,3 +32,16 @@ export function concatBytes(parts: readonly Uint8Array[]): Uint8Array {
   }
   return all
 }
+
+/** Two lower-case hexadecimal digits a byte. */
+export function toHex(bytes: Uint8Array): string {
+  let text = ""
+  for (const byte of bytes) text += byte.toString(16).padStart(2, "0")
+  return text
+}
+
+/** `undefined` unless `text` is exactly `length` bytes in lower-case hexadecimal. */
+export function fromHex(text: unknown, length: number): Uint8Array | undefined {
+  if (typeof text !== "string" || text.length !== length * 2 || !/^[0-9a-f]*$/.test(text)) return undefined
+  return Uint8Array.from({ length }, (_, i) => Number.parseInt(text.slice(i * 2, i * 2 + 2), 16))
+}

@@ -94,7 +94,10 @@ export class ChannelBook {
     ).length
   }
 
-  list(filter: ListChannelsFilter = {}): readonly ChannelMetadata[] {
+  list(
+    filter: ListChannelsFilter = {},
+    shows: (metadata: ChannelMetadata) => boolean = () => true,
+  ): readonly ChannelMetadata[] {
     const { agent_id, state, limit = 50 } = filter
     if (!Number.isSafeInteger(limit) || limit < 0)
       throw new InvalidInputError("limit must be a whole number from 0")
@@ -102,7 +105,7 @@ export class ChannelBook {
     const found: ChannelMetadata[] = []
     for (const { metadata } of channels) {
       if (found.length >= limit) break
-      if (state === undefined || metadata.state === state) found.push(metadata)
+      if ((state === undefined || metadata.state === state) && shows(metadata)) found.push(metadata)
     }
     return found
   }

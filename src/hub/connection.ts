@@ -1,48 +1,56 @@
-import {
-  AccessDeniedError,
-  type AuthClaim,
-  type ChannelMetadata,
-  type CreateChannelRequest,
-  type Envelope,
-  type EnvelopeRequest,
-  type HubApi,
-  type HubConnection,
-  type JsonObject,
-  type ListAgentsFilter,
-  type ListChannelsFilter,
-  type ListTasksFilter,
-  type Observation,
-  type Passport,
-  type PendingTurn,
-  type Receipt,
-  type Registration,
-  type Resume,
-  type ResumeRequest,
-  type Rule,
-  type RuleRequest,
-  type TaskMetadata,
-  type TaskRequest,
-  type TaskUpdate,
+import { ClosedError, NotFoundError } from "../core/errors.ts"
+import type {
+  AuthChallenge,
+  AuthClaim,
+  ChannelMetadata,
+  CreateChannelRequest,
+  Envelope,
+  EnvelopeRequest,
+  HubConnection,
+  JsonObject,
+  ListAgentsFilter,
+  ListChannelsFilter,
+  ListTasksFilter,
+  Observation,
+  Passport,
+  PendingTurn,
+  Receipt,
+  Registration,
+  Resume,
+  ResumeRequest,
+  Rule,
+  RuleRequest,
+  TaskMetadata,
+  TaskRequest,
+  TaskUpdate,
 } from "../model/index.ts"
-import { ClosedError } from "../core/errors.ts"
-import type { HubConnector } from "./connector.ts"
-import type { Outlet } from "./delivery.ts"
+import { participantIds } from "../model/index.ts"
+import type { AttributedHubApi, HubConnector } from "./connector.ts"
+import type { Visitor } from "./entrance.ts"
+import { Standings } from "./standings.ts"
 
 /**
- * A connection in the hub's own process.
+ * The hub's end of every connection, in this process and behind every transport.
  *
- * It sends, opens channels, observes tasks and reports for the identities bound to it and nobody else. Every change
- * names its actor: the identity that it is about when that one is bound here, else the only one that is.
+ * Each operation is held against {@link ACCESS} before it reaches the hub. Every change names its actor: the identity
+ * that it is about when that one is bound here, else the only one that is, else the administrator.
  */
 export class LocalConnection implements HubConnection {
   readonly connection_id: string
-  readonly #hub: HubConnector
-  readonly #outlet: Outlet
+  readonly #connector: HubConnector
+  readonly #visitor: Visitor
+  readonly #standings: Standings
 
-  constructor(hub: HubConnector, outlet: Outlet) {
-    this.connection_id = outlet.id
-    this.#hub = hub
-    this.#outlet = outlet
+  constructor(connector: HubConnector, visitor: Visitor) {
+    this.connection_id = visitor.outlet.id
+    this.#connector = connector
+    this.#visitor = visitor
+    this.#standings = new Standings(connector, visitor)
+  }
+
+  async challenge(name: string): Promise<AuthChallenge> {
+    await this.#may("challenge")
+    return this.#connector.challenge(name)
   }
 
   async attach(
@@ -50,99 +58,127 @@ export class LocalConnection implements HubConnection {
     auth?: AuthClaim,
     options: { readonly since_envelope_id?: string | null } = {},
   ): Promise<Passport> {
-    this.#requireOpen()
-    return await this.#hub.attach(this.#outlet, name, auth, options.since_envelope_id)
+    await this.#may("attach")
+    const { since_envelope_id: since = "" } = options
+    return await this.#connector.attach(this.#visitor, name, auth, since)
+  }
+
+  async proveAdmin(name: string, token: string): Promise<void> {
+    await this.#may("prove_admin")
+    this.#standings.admin = await this.#connector.proveAdmin(this.#visitor, name, token)
+  }
+
+  async registerIdentity(registration: Registration): Promise<Passport> {
+    await this.#may("register")
+    return await this.#connector.register(this.#visitor, registration)
   }
 
   async receipt(receipt: Receipt): Promise<void> {
-    this.#requireOpen()
-    await this.#hub.receipt(this.#outlet, receipt)
+    // Those without a recipient are ignored, as in AG2: there is nobody to ask for.
+    if (receipt?.recipient_id !== "") await this.#may("receipt", { agent: receipt?.recipient_id })
+    await this.#connector.receipt(this.#visitor, receipt)
   }
 
   /** Ends the deliveries; the identities stay registered. */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#hub.desk.close(this.#outlet)
+    this.#connector.desk.close(this.#visitor.outlet)
   }
 
-  async registerIdentity(registration: Registration): Promise<Passport> {
-    this.#requireOpen()
-    return await this.#hub.register(this.#outlet, registration)
+  async getAgent(nameOrId: string): Promise<Passport> {
+    await this.#may("get_agent", { agent: nameOrId })
+    return await this.#hub.getAgent(nameOrId)
   }
-  async unregister(agentId: string): Promise<void> {
-    await this.#hub.hub.unregister(agentId, this.#as(agentId))
+  async getResume(agentId: string): Promise<Resume> {
+    await this.#may("get_resume", { agent: agentId })
+    return await this.#hub.getResume(agentId)
   }
-  getAgent(nameOrId: string): Promise<Passport> {
-    return this.#api.getAgent(nameOrId)
+  async getSkill(agentId: string): Promise<string | null> {
+    await this.#may("get_skill", { agent: agentId })
+    return await this.#hub.getSkill(agentId)
   }
-  getResume(agentId: string): Promise<Resume> {
-    return this.#api.getResume(agentId)
+  async getRule(agentId: string): Promise<Rule> {
+    await this.#may("get_rule", { agent: agentId })
+    return await this.#hub.getRule(agentId)
   }
-  getSkill(agentId: string): Promise<string | null> {
-    return this.#api.getSkill(agentId)
+  async findAgentId(name: string): Promise<string | null> {
+    await this.#may("find_agent_id", { agent: name })
+    return await this.#hub.findAgentId(name)
   }
-  getRule(agentId: string): Promise<Rule> {
-    return this.#api.getRule(agentId)
+  async namesFor(agentIds: readonly string[]): Promise<Readonly<Record<string, string>>> {
+    await this.#may("names_for")
+    return await this.#hub.namesFor(agentIds)
   }
-  findAgentId(name: string): Promise<string | null> {
-    return this.#api.findAgentId(name)
-  }
-  namesFor(agentIds: readonly string[]): Promise<Readonly<Record<string, string>>> {
-    return this.#api.namesFor(agentIds)
-  }
-  listAgents(filter?: ListAgentsFilter): Promise<readonly Passport[]> {
-    return this.#api.listAgents(filter)
+  async listAgents(filter?: ListAgentsFilter): Promise<readonly Passport[]> {
+    await this.#may("list_agents")
+    return await this.#hub.listAgents(filter)
   }
   async setResume(agentId: string, resume: ResumeRequest): Promise<Resume> {
-    return await this.#hub.hub.setResume(agentId, resume, this.#as(agentId))
+    await this.#may("set_resume", { agent: agentId })
+    return await this.#hub.setResume(agentId, resume, this.#as(agentId))
   }
   async setSkill(agentId: string, skillMd: string | null): Promise<void> {
-    await this.#hub.hub.setSkill(agentId, skillMd, this.#as(agentId))
+    await this.#may("set_skill", { agent: agentId })
+    await this.#hub.setSkill(agentId, skillMd, this.#as(agentId))
   }
   async setRule(agentId: string, rule: RuleRequest): Promise<Rule> {
-    return await this.#hub.hub.setRule(agentId, rule, this.#as(agentId))
+    await this.#may("set_rule", { agent: agentId })
+    return await this.#hub.setRule(agentId, rule, this.#as(agentId))
+  }
+  async unregister(agentId: string): Promise<void> {
+    await this.#may("unregister", { agent: agentId })
+    await this.#hub.unregister(agentId, this.#as(agentId))
   }
   async recordObservation(observation: Observation): Promise<void> {
-    await this.#own("record_observation", observation?.owner_id)
-    await this.#hub.hub.recordObservation(observation, this.#as(observation.owner_id))
+    await this.#may("record_observation", { agent: observation?.owner_id })
+    await this.#hub.recordObservation(observation, this.#as(observation.owner_id))
   }
 
   async createChannel(request: CreateChannelRequest): Promise<ChannelMetadata> {
-    await this.#own("create_channel", request?.creator_id)
-    return await this.#hub.hub.createChannel(request, this.#as(request.creator_id))
+    await this.#may("create_channel", { agent: request?.creator_id })
+    return await this.#hub.createChannel(request, this.#as(request?.creator_id))
   }
-  getChannel(channelId: string): Promise<ChannelMetadata> {
-    return this.#api.getChannel(channelId)
+  async getChannel(channelId: string): Promise<ChannelMetadata> {
+    await this.#may("get_channel", { channel: channelId })
+    return await this.#hub.getChannel(channelId)
   }
-  listChannels(filter?: ListChannelsFilter): Promise<readonly ChannelMetadata[]> {
-    return this.#api.listChannels(filter)
+  async listChannels(filter?: ListChannelsFilter): Promise<readonly ChannelMetadata[]> {
+    const everything = (await this.#may("list_channels")) === "yes"
+    const shows = (metadata: ChannelMetadata): boolean =>
+      everything || participantIds(metadata).some((id) => this.#standings.isMine(id))
+    return await this.#hub.listChannels(filter, shows)
   }
   async closeChannel(channelId: string, reason?: string): Promise<ChannelMetadata> {
-    const ids = this.#hub.participantsOf(channelId)
-    const bound = this.#hub.desk.boundTo(this.#outlet).filter((id) => ids.includes(id))
-    return await this.#hub.hub.closeChannel(channelId, reason, this.#as(bound[0]))
+    await this.#may("close_channel", { channel: channelId })
+    const mine = this.#connector.participantsOf(channelId)?.find((id) => this.#standings.isMine(id))
+    return await this.#hub.closeChannel(channelId, reason, this.#as(mine))
   }
   async postEnvelope(envelope: EnvelopeRequest): Promise<string> {
-    await this.#own("post_envelope", envelope?.sender_id)
-    return await this.#hub.hub.postEnvelope(envelope, this.#as(envelope.sender_id))
+    await this.#may("post_envelope", { agent: envelope?.sender_id })
+    return await this.#hub.postEnvelope(envelope, this.#as(envelope?.sender_id))
   }
-  readWal(channelId: string, since?: number, until?: number): Promise<readonly Envelope[]> {
-    return this.#api.readWal(channelId, since, until)
+  async readWal(channelId: string, since?: number, until?: number): Promise<readonly Envelope[]> {
+    await this.#may("read_wal", { channel: channelId })
+    return await this.#hub.readWal(channelId, since, until)
   }
-  findEnvelopeByCausation(
+  async findEnvelopeByCausation(
     channelId: string,
     senderId: string,
     causationId: string,
   ): Promise<Envelope | null> {
-    return this.#api.findEnvelopeByCausation(channelId, senderId, causationId)
+    await this.#may("find_envelope_by_causation", { channel: channelId })
+    return await this.#hub.findEnvelopeByCausation(channelId, senderId, causationId)
   }
-  canSend(channelId: string, senderId: string, eventType?: string): Promise<boolean> {
-    return this.#api.canSend(channelId, senderId, eventType)
+  async canSend(channelId: string, senderId: string, eventType?: string): Promise<boolean> {
+    await this.#may("can_send", { channel: channelId })
+    return await this.#hub.canSend(channelId, senderId, eventType)
   }
-  pendingTurnsFor(agentId: string): Promise<readonly PendingTurn[]> {
-    return this.#api.pendingTurnsFor(agentId)
+  async pendingTurnsFor(agentId: string): Promise<readonly PendingTurn[]> {
+    await this.#may("pending_turns_for", { agent: agentId })
+    return await this.#hub.pendingTurnsFor(agentId)
   }
-  adapterState(channelId: string): Promise<unknown> {
-    return this.#api.adapterState(channelId)
+  async adapterState(channelId: string): Promise<unknown> {
+    await this.#may("adapter_state", { channel: channelId })
+    return await this.#hub.adapterState(channelId)
   }
   async reportTurnFailure(
     channelId: string,
@@ -150,57 +186,77 @@ export class LocalConnection implements HubConnection {
     envelopeId: string,
     error: Error,
   ): Promise<void> {
-    await this.#own("report_turn_failure", agentId)
-    await this.#hub.hub.reportTurnFailure(channelId, agentId, envelopeId, error)
+    await this.#may("report_turn_failure", { agent: agentId })
+    await this.#inside("report_turn_failure", channelId, agentId)
+    await this.#hub.reportTurnFailure(channelId, agentId, envelopeId, error)
   }
 
-  getTask(taskId: string): Promise<TaskMetadata> {
-    return this.#api.getTask(taskId)
+  async getTask(taskId: string): Promise<TaskMetadata> {
+    await this.#may("get_task", { task: taskId })
+    return await this.#hub.getTask(taskId)
   }
-  listTasks(filter?: ListTasksFilter): Promise<readonly TaskMetadata[]> {
-    return this.#api.listTasks(filter)
+  async listTasks(filter?: ListTasksFilter): Promise<readonly TaskMetadata[]> {
+    const everything = (await this.#may("list_tasks")) === "yes"
+    const shows = (task: TaskMetadata): boolean => everything || this.#standings.sees(task)
+    return await this.#hub.listTasks(filter, shows)
   }
   async observeTask(task: TaskRequest): Promise<TaskMetadata> {
-    await this.#own("observe_task", task?.owner_id)
-    return await this.#hub.hub.observeTask(task, this.#as(task.owner_id))
+    await this.#may("observe_task", { agent: task?.owner_id })
+    if (typeof task?.channel_id === "string")
+      await this.#inside("observe_task", task.channel_id, task.owner_id)
+    return await this.#hub.observeTask(task, this.#as(task?.owner_id))
   }
   async updateTask(taskId: string, update: TaskUpdate): Promise<TaskMetadata> {
-    return await this.#hub.hub.updateTask(taskId, update, this.#as(this.#hub.ownerOf(taskId)))
+    await this.#may("update_task", { task: taskId })
+    return await this.#hub.updateTask(taskId, update, this.#as(this.#ownerOf(taskId)))
   }
   async fireTaskEvent(taskId: string, kind: string, payload: JsonObject): Promise<void> {
-    await this.#hub.hub.fireTaskEvent(taskId, kind, payload, this.#as(this.#hub.ownerOf(taskId)))
+    const owner = this.#ownerOf(taskId) ?? payload?.["owner_id"]
+    // Of a task that the hub refused to observe, the owner alone can tell.
+    if (typeof owner === "string") await this.#may("fire_task_event", { agent: owner })
+    else throw unknownTask(taskId)
+    await this.#hub.fireTaskEvent(taskId, kind, payload, this.#as(owner))
   }
-  checkpointTask(taskId: string, state: JsonObject): Promise<void> {
-    return this.#api.checkpointTask(taskId, state)
+  async checkpointTask(taskId: string, state: JsonObject): Promise<void> {
+    await this.#may("checkpoint_task", { task: taskId })
+    if (this.#ownerOf(taskId) === undefined) throw unknownTask(taskId)
+    await this.#hub.checkpointTask(taskId, state)
   }
-  readTaskCheckpoint(taskId: string): Promise<JsonObject | null> {
-    return this.#api.readTaskCheckpoint(taskId)
+  async readTaskCheckpoint(taskId: string): Promise<JsonObject | null> {
+    await this.#may("read_task_checkpoint", { task: taskId })
+    if (this.#ownerOf(taskId) === undefined) throw unknownTask(taskId)
+    return await this.#hub.readTaskCheckpoint(taskId)
   }
 
-  get #api(): HubApi {
-    return this.#hub.hub
+  get #hub(): AttributedHubApi {
+    return this.#connector.hub
   }
 
-  /** Who acts, in a change about `agentId`. */
   #as(agentId: string | undefined): { actor?: string } {
-    this.#requireOpen()
-    if (agentId !== undefined && this.#hub.desk.isBound(agentId, this.#outlet)) return { actor: agentId }
-    const bound = this.#hub.desk.boundTo(this.#outlet)
-    return bound.length === 1 && bound[0] !== undefined ? { actor: bound[0] } : {}
+    const actor = this.#standings.actor(agentId)
+    return actor === undefined ? {} : { actor }
   }
 
-  /** @throws AccessDeniedError for an identity that is bound elsewhere or nowhere. */
-  async #own(op: string, agentId: string): Promise<void> {
-    this.#requireOpen()
-    if (this.#hub.desk.isBound(agentId, this.#outlet)) return
-    const error = new AccessDeniedError(`connection ${this.connection_id} does not act for ${agentId}`, {
-      hint: "Register or attach the identity on this connection first.",
-    })
-    await this.#hub.denied(op, this.#as(undefined).actor ?? null, error)
-    throw error
+  #ownerOf(taskId: string): string | undefined {
+    return this.#connector.task(taskId)?.owner_id
   }
 
-  #requireOpen(): void {
-    if (this.#outlet.closed) throw new ClosedError("the connection")
+  async #may(...asked: Parameters<Standings["require"]>): Promise<"yes" | "own"> {
+    if (this.#visitor.outlet.closed) throw new ClosedError("the connection")
+    return await this.#standings.require(...asked)
   }
+
+  /** The agent takes part in the channel, if there is one. */
+  async #inside(
+    op: "report_turn_failure" | "observe_task",
+    channelId: string,
+    agentId: string,
+  ): Promise<void> {
+    const ids = this.#connector.participantsOf(channelId)
+    if (ids !== undefined && !ids.includes(agentId)) await this.#standings.deny(op)
+  }
+}
+
+function unknownTask(taskId: string): NotFoundError {
+  return new NotFoundError(`task ${String(taskId)} was never observed`)
 }

@@ -1,11 +1,14 @@
 import type { HansardError } from "../core/errors.ts"
 import type {
+  AuthChallenge,
   AuthClaim,
   ChannelMetadata,
   CreateChannelRequest,
   EnvelopeRequest,
   HubApi,
   JsonObject,
+  ListChannelsFilter,
+  ListTasksFilter,
   Observation,
   Passport,
   Receipt,
@@ -19,9 +22,10 @@ import type {
   TaskUpdate,
 } from "../model/index.ts"
 import type { OperationOptions } from "./context.ts"
-import type { DeliveryDesk, Outlet } from "./delivery.ts"
+import type { DeliveryDesk } from "./delivery.ts"
+import type { Visitor } from "./entrance.ts"
 
-/** {@link HubApi} with the word on who asks, for every change. */
+/** {@link HubApi} with the word on who asks, for every change, and on what the asker may see in a list. */
 export interface AttributedHubApi extends HubApi {
   unregister(agentId: string, options?: OperationOptions): Promise<void>
   setResume(agentId: string, resume: ResumeRequest, options?: OperationOptions): Promise<Resume>
@@ -29,8 +33,16 @@ export interface AttributedHubApi extends HubApi {
   setRule(agentId: string, rule: RuleRequest, options?: OperationOptions): Promise<Rule>
   recordObservation(observation: Observation, options?: OperationOptions): Promise<void>
   createChannel(request: CreateChannelRequest, options?: OperationOptions): Promise<ChannelMetadata>
+  listChannels(
+    filter?: ListChannelsFilter,
+    shows?: (channel: ChannelMetadata) => boolean,
+  ): Promise<readonly ChannelMetadata[]>
   closeChannel(channelId: string, reason?: string, options?: OperationOptions): Promise<ChannelMetadata>
   postEnvelope(envelope: EnvelopeRequest, options?: OperationOptions): Promise<string>
+  listTasks(
+    filter?: ListTasksFilter,
+    shows?: (task: TaskMetadata) => boolean,
+  ): Promise<readonly TaskMetadata[]>
   observeTask(task: TaskRequest, options?: OperationOptions): Promise<TaskMetadata>
   updateTask(taskId: string, update: TaskUpdate, options?: OperationOptions): Promise<TaskMetadata>
   fireTaskEvent(taskId: string, kind: string, payload: JsonObject, options?: OperationOptions): Promise<void>
@@ -40,16 +52,15 @@ export interface AttributedHubApi extends HubApi {
 export interface HubConnector {
   readonly hub: AttributedHubApi
   readonly desk: DeliveryDesk
-  attach(
-    outlet: Outlet,
-    name: string,
-    auth: AuthClaim | undefined,
-    since: string | null | undefined,
-  ): Promise<Passport>
-  register(outlet: Outlet, registration: Registration): Promise<Passport>
-  receipt(outlet: Outlet, receipt: Receipt): Promise<void>
+  challenge(name: string): AuthChallenge
+  attach(visitor: Visitor, name: string, auth: AuthClaim | undefined, since: string | null): Promise<Passport>
+  register(visitor: Visitor, registration: Registration): Promise<Passport>
+  /** @returns who acts from now on. */
+  proveAdmin(visitor: Visitor, name: string, token: string): Promise<string>
+  receipt(visitor: Visitor, receipt: Receipt): Promise<void>
   denied(op: string, agentId: string | null, error: HansardError): Promise<void>
-  /** Empty for an unknown channel. */
-  participantsOf(channelId: string): readonly string[]
-  ownerOf(taskId: string): string | undefined
+  isRegistered(agentId: string): boolean
+  /** `undefined` for an unknown channel. */
+  participantsOf(channelId: string): readonly string[] | undefined
+  task(taskId: string): TaskMetadata | undefined
 }

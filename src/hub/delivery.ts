@@ -1,5 +1,5 @@
 import { AccessDeniedError, ProtocolError } from "../model/index.ts"
-import type { Delivery, Envelope, Receipt } from "../model/index.ts"
+import type { Delivery, Envelope, LinkOptions, Receipt } from "../model/index.ts"
 import { InvalidInputError } from "../core/errors.ts"
 import { recipientsOf } from "./channel.ts"
 import type { ChannelBook } from "./channel-book.ts"
@@ -15,6 +15,10 @@ export type Deliver = (delivery: Delivery) => Promise<void> | void
 /** The hub's end of a connection: hands envelopes over one after another, and does not wait for their handling. */
 export class Outlet {
   readonly id: string
+  /** Identities bound here. Owned by the desk. */
+  readonly agents: Set<string> = new Set()
+  /** Called when one of them no longer is, without the connection's own doing. */
+  readonly detached: LinkOptions["detached"]
   readonly #deliver: Deliver
   readonly #failed: (delivery: Delivery, error: unknown) => void
   /** Owned by `push` and the pump. */
@@ -22,8 +26,14 @@ export class Outlet {
   #pumping = false
   #closed = false
 
-  constructor(id: string, deliver: Deliver, failed: (delivery: Delivery, error: unknown) => void) {
+  constructor(
+    id: string,
+    deliver: Deliver,
+    failed: (delivery: Delivery, error: unknown) => void,
+    detached?: LinkOptions["detached"],
+  ) {
     this.id = id
+    this.detached = detached
     this.#deliver = deliver
     this.#failed = failed
   }
@@ -89,8 +99,9 @@ export class DeliveryDesk {
     this.#gatekeeper = parts.gatekeeper
   }
 
-  outlet(deliver: Deliver): Outlet {
-    return new Outlet(this.#context.newId(), deliver, (delivery, error) => void this.#failed(delivery, error))
+  outlet(deliver: Deliver, detached?: LinkOptions["detached"]): Outlet {
+    const failed = (delivery: Delivery, error: unknown): void => void this.#failed(delivery, error)
+    return new Outlet(this.#context.newId(), deliver, failed, detached)
   }
 
   isBound(agentId: string, outlet: Outlet): boolean {
@@ -98,26 +109,37 @@ export class DeliveryDesk {
   }
 
   boundTo(outlet: Outlet): string[] {
-    return [...this.#bindings].filter(([, binding]) => binding.outlet === outlet).map(([agentId]) => agentId)
+    return [...outlet.agents]
   }
 
   /** An earlier binding of the agent ends. */
   bind(agentId: string, outlet: Outlet): void {
-    this.#bindings.set(agentId, { outlet, backlog: undefined })
+    this.#bind(agentId, { outlet, backlog: undefined })
   }
 
-  unbind(agentId: string): void {
+  /** @param reason what the connection is told. */
+  unbind(agentId: string, reason: string): void {
+    const binding = this.#bindings.get(agentId)
+    if (binding === undefined) return
     this.#bindings.delete(agentId)
+    binding.outlet.agents.delete(agentId)
+    const { detached } = binding.outlet
+    if (detached === undefined) return
+    outsideListeners(() => {
+      Promise.resolve()
+        .then(() => detached(agentId, reason))
+        .catch((error: unknown) => this.#context.logger.warn({ err: error }, "a connection was not told"))
+    })
   }
 
   close(outlet: Outlet): void {
     outlet.close()
-    for (const agentId of this.boundTo(outlet)) this.#bindings.delete(agentId)
+    for (const agentId of outlet.agents) this.#bindings.delete(agentId)
+    outlet.agents.clear()
   }
 
   closeAll(): void {
-    for (const { outlet } of this.#bindings.values()) outlet.close()
-    this.#bindings.clear()
+    for (const { outlet } of [...this.#bindings.values()]) this.close(outlet)
   }
 
   /** Nothing happens when the recipient is not connected: it gets the envelope when it attaches. */
@@ -135,7 +157,7 @@ export class DeliveryDesk {
    */
   async attach(agentId: string, outlet: Outlet, since: string, operation: Operation): Promise<void> {
     const binding: Binding = { outlet, backlog: [] }
-    this.#bindings.set(agentId, binding)
+    this.#bind(agentId, binding)
     try {
       const replayed = await this.#replay(agentId, outlet, since, operation)
       for (const delivery of binding.backlog ?? []) {
@@ -144,7 +166,10 @@ export class DeliveryDesk {
       }
       binding.backlog = undefined
     } catch (error) {
-      if (this.#bindings.get(agentId) === binding) this.#bindings.delete(agentId)
+      if (this.#bindings.get(agentId) === binding) {
+        this.#bindings.delete(agentId)
+        outlet.agents.delete(agentId)
+      }
       throw error
     }
   }
@@ -196,6 +221,14 @@ export class DeliveryDesk {
     }
     this.#inboxes.counter.acknowledge(recipient_id, channel_id, envelope_id)
     await this.#cursors.advance(recipient_id, channel_id, envelope_id)
+  }
+
+  #bind(agentId: string, binding: Binding): void {
+    if (this.#bindings.get(agentId)?.outlet !== binding.outlet) this.unbind(agentId, "attached elsewhere")
+    // A connection that has closed meanwhile is nobody's.
+    if (binding.outlet.closed) return
+    this.#bindings.set(agentId, binding)
+    binding.outlet.agents.add(agentId)
   }
 
   async #failed(delivery: Delivery, cause: unknown): Promise<void> {

@@ -8,7 +8,7 @@ import type { KnowledgeStore } from "../store/contract.ts"
 import { DEFAULT_ADAPTERS } from "./adapters/index.ts"
 import { dueEnd } from "./channel.ts"
 import { RuleArbiter, type Arbiter } from "./arbiter.ts"
-import { AuthRegistry } from "./auth/index.ts"
+import { AuthRegistry, Ed25519Auth, noneAuth } from "./auth/index.ts"
 import type { HubContext, OperationOptions } from "./context.ts"
 import {
   DEFAULT_EVALUATORS,
@@ -25,6 +25,7 @@ import { makeParts, type HubParts } from "./parts.ts"
 import { Sweepers, type Sweep } from "./sweepers.ts"
 import { VERSION } from "./version.ts"
 
+const DEFAULT_HUB_ID = "hansard"
 const TTL_SWEEP_SECONDS = 30
 const EXPECTATION_SWEEP_SECONDS = 10
 const INVITE_ACK_TIMEOUT_SECONDS = 30
@@ -33,6 +34,8 @@ const INVITE_ACK_TIMEOUT_SECONDS = 30
 export abstract class HubBase extends BaseHubListener implements AsyncDisposable {
   protected readonly parts: HubParts
   protected readonly context: HubContext
+  /** As in {@link HubOptions.hubId}. */
+  readonly hubId: string
   readonly #ackTimeoutMs: number
   readonly #fanOut: FanOut
   readonly #sweepers: Sweepers
@@ -55,6 +58,7 @@ export abstract class HubBase extends BaseHubListener implements AsyncDisposable
       random = systemRandom,
       logger = silentLogger,
     } = options
+    this.hubId = options.hubId ?? DEFAULT_HUB_ID
     this.#ownAuditLog =
       options.auditLog === undefined
         ? new AuditLog(store, { ...options.audit, clock, timers, logger })
@@ -78,7 +82,10 @@ export abstract class HubBase extends BaseHubListener implements AsyncDisposable
       now: () => isoTime(clock()),
     }
     this.parts = makeParts(this.context, {
-      auth: options.auth ?? new AuthRegistry(),
+      auth:
+        options.auth ?? new AuthRegistry([noneAuth, new Ed25519Auth({ hubId: this.hubId, clock, random })]),
+      ...(options.admins === undefined ? {} : { admins: options.admins }),
+      ...(options.allowNone === undefined ? {} : { allowNone: options.allowNone }),
       ackTimeoutMs: this.#ackTimeoutMs,
       begin: () => this.begin(),
     })

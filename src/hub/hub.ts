@@ -30,6 +30,7 @@ import { causationKey } from "./channel.ts"
 import { LocalConnection } from "./connection.ts"
 import type { AttributedHubApi, HubConnector } from "./connector.ts"
 import type { OperationOptions } from "./context.ts"
+import type { ConnectOptions } from "./entrance.ts"
 import { HubBase } from "./hub-base.ts"
 import type { HubOptions } from "./options.ts"
 import { deepFreeze } from "./plain-json.ts"
@@ -65,7 +66,7 @@ export class Hub extends HubBase implements AttributedHubApi, HubLink {
     return this.operate(async (operation) => {
       const { registry, desk, cursors, inboxes, rates } = this.parts
       await registry.unregister(agentId, operation, () => {
-        desk.unbind(agentId)
+        desk.unbind(agentId, "unregistered")
         cursors.forget(agentId)
         inboxes.counter.forget(agentId)
         rates.forget(agentId)
@@ -146,8 +147,12 @@ export class Hub extends HubBase implements AttributedHubApi, HubLink {
     return this.parts.book.require(channelId).metadata
   }
 
-  async listChannels(filter?: ListChannelsFilter): Promise<readonly ChannelMetadata[]> {
-    return Object.freeze(this.parts.book.list(filter))
+  /** @param shows which of them may be in the list; default all. */
+  async listChannels(
+    filter?: ListChannelsFilter,
+    shows?: (channel: ChannelMetadata) => boolean,
+  ): Promise<readonly ChannelMetadata[]> {
+    return Object.freeze(this.parts.book.list(filter, shows))
   }
 
   closeChannel(channelId: string, reason: string = "", options?: OperationOptions): Promise<ChannelMetadata> {
@@ -237,8 +242,12 @@ export class Hub extends HubBase implements AttributedHubApi, HubLink {
     return this.parts.tasks.require(taskId)
   }
 
-  async listTasks(filter?: ListTasksFilter): Promise<readonly TaskMetadata[]> {
-    return Object.freeze(this.parts.tasks.list(filter))
+  /** @param shows which of them may be in the list; default all. */
+  async listTasks(
+    filter?: ListTasksFilter,
+    shows?: (task: TaskMetadata) => boolean,
+  ): Promise<readonly TaskMetadata[]> {
+    return Object.freeze(this.parts.tasks.list(filter, shows))
   }
 
   observeTask(task: TaskRequest, options?: OperationOptions): Promise<TaskMetadata> {
@@ -270,31 +279,34 @@ export class Hub extends HubBase implements AttributedHubApi, HubLink {
 
   // Connections
 
-  async connect(deliver: (delivery: Delivery) => Promise<void> | void): Promise<HubConnection> {
-    const { desk, registry, book, tasks } = this.parts
+  /** Without options, a connection from this process: see {@link ConnectOptions}. */
+  async connect(
+    deliver: (delivery: Delivery) => Promise<void> | void,
+    options: ConnectOptions = {},
+  ): Promise<HubConnection> {
+    const { desk, registry, book, tasks, entrance } = this.parts
+    const { origin = "process", peer, detached } = options
+    const outlet = desk.outlet(deliver, detached)
     const connector: HubConnector = {
       hub: this,
       desk,
-      register: (outlet, registration) =>
-        this.operate((operation) =>
-          registry.register(registration, operation, (agentId) => desk.bind(agentId, outlet)),
-        ),
-      attach: (outlet, name, auth, since) =>
-        this.operate(async (operation) => {
-          const { passport } = await registry.prove(name, auth, operation)
-          if (since === null) desk.bind(passport.agent_id, outlet)
-          else await desk.attach(passport.agent_id, outlet, since ?? "", operation)
-          return passport
-        }),
-      receipt: (outlet, receipt) => desk.receipt(receipt, outlet),
+      challenge: (name) => entrance.challenge(name),
+      register: (visitor, registration) =>
+        this.operate((operation) => entrance.register(visitor, registration, operation)),
+      attach: (visitor, name, auth, since) =>
+        this.operate((operation) => entrance.attach(visitor, name, auth, since, operation)),
+      proveAdmin: (visitor, name, token) =>
+        this.operate((operation) => entrance.proveAdmin(visitor, name, token, operation)),
+      receipt: (visitor, receipt) => desk.receipt(receipt, visitor.outlet),
       denied: (op, agentId, error) =>
         this.operate((operation) => operation.events.accessDenied(op, agentId, error)),
+      isRegistered: (agentId) => registry.has(agentId),
       participantsOf: (channelId) => {
         const channel = book.find(channelId)
-        return channel === undefined ? [] : participantIds(channel.metadata)
+        return channel === undefined ? undefined : participantIds(channel.metadata)
       },
-      ownerOf: (taskId) => tasks.find(taskId)?.owner_id,
+      task: (taskId) => tasks.find(taskId),
     }
-    return new LocalConnection(connector, desk.outlet(deliver))
+    return new LocalConnection(connector, { outlet, origin, peer: peer ?? outlet.id })
   }
 }

@@ -1,10 +1,20 @@
+export { ACCESS, formatAccess, STANDINGS } from "./access.ts"
+export type { AccessOp, AccessRule, Origin, Standing, Verdict } from "./access.ts"
 export { ALLOW, BaseArbiter, deny, RuleArbiter } from "./arbiter.ts"
 export type { Arbiter, Decision, HubView } from "./arbiter.ts"
 export { consultingAdapter, conversationAdapter, DEFAULT_ADAPTERS } from "./adapters/index.ts"
 export type { ConsultingState, ConversationState } from "./adapters/index.ts"
-export { ApiKeyAuth, AuthRegistry, noneAuth } from "./auth/index.ts"
-export type { ApiKeyOptions, AuthAdapter, StoredCredential } from "./auth/index.ts"
+export { ApiKeyAuth, AuthRegistry, BearerAuth, Ed25519Auth, hashAdminToken, noneAuth } from "./auth/index.ts"
+export type {
+  ApiKeyOptions,
+  AuthAdapter,
+  Ed25519Options,
+  StoredCredential,
+  TokenSubject,
+  VerifyToken,
+} from "./auth/index.ts"
 export type { OperationOptions } from "./context.ts"
+export type { ConnectOptions } from "./entrance.ts"
 export { DEFAULT_EVALUATORS, DEFAULT_HANDLERS } from "./expectations/index.ts"
 export type {
   ExpectationContext,

@@ -14,8 +14,14 @@ export interface HubOptions {
   >
   /** The caller's own, which the hub does not close. */
   readonly auditLog?: AuditLog
-  /** Default: the scheme `none` alone, which proves nothing. */
+  /** Names the hub in what keys sign, and in addresses `hub://<hub_id>/<agent_id>`. Default `"hansard"`. */
+  readonly hubId?: string
+  /** Default: the schemes `none`, which proves nothing, and `ed25519`. */
   readonly auth?: AuthRegistry
+  /** From where the scheme `none` lets anybody in. Default `"loopback"`: this process and this machine. */
+  readonly allowNone?: "never" | "loopback" | "anywhere"
+  /** Administrators by name: what `hashAdminToken` makes of each one's token. Default: nobody. */
+  readonly admins?: Readonly<Record<string, string>>
   /** Default: each agent's rule. */
   readonly arbiter?: Arbiter
   /** Further adapters of channels, or others of the same type and version. Those of stored channels belong here. */

@@ -1,7 +1,8 @@
-import { AuthRegistry } from "./auth/index.ts"
+import type { AuthRegistry } from "./auth/index.ts"
 import { ChannelBook } from "./channel-book.ts"
 import { Committer } from "./commit.ts"
 import type { HubContext } from "./context.ts"
+import { Entrance } from "./entrance.ts"
 import { ChannelCreation } from "./creation.ts"
 import { Cursors } from "./cursors.ts"
 import { DeliveryDesk } from "./delivery.ts"
@@ -10,6 +11,7 @@ import { Gatekeeper } from "./gatekeeper.ts"
 import { Inboxes } from "./inboxes.ts"
 import { ChannelLifecycle } from "./lifecycle.ts"
 import type { Operation } from "./operation.ts"
+import type { HubOptions } from "./options.ts"
 import { Posting } from "./posting.ts"
 import { RateLimits } from "./rate-limits.ts"
 import { Registry } from "./registry.ts"
@@ -29,11 +31,16 @@ export interface HubParts {
   readonly posting: Posting
   readonly expectations: ExpectationSweeper
   readonly creation: ChannelCreation
+  readonly entrance: Entrance
 }
 
 export function makeParts(
   context: HubContext,
-  options: { readonly auth: AuthRegistry; readonly ackTimeoutMs: number; readonly begin: () => Operation },
+  options: Pick<HubOptions, "admins" | "allowNone"> & {
+    readonly auth: AuthRegistry
+    readonly ackTimeoutMs: number
+    readonly begin: () => Operation
+  },
 ): HubParts {
   const gatekeeper = new Gatekeeper(context)
   const registry = new Registry(context, gatekeeper, options.auth)
@@ -50,6 +57,7 @@ export function makeParts(
   const expectations = new ExpectationSweeper(context, { book, lifecycle, posting, begin: options.begin })
   const opening = { registry, book, gatekeeper, lifecycle, posting, expectations }
   const creation = new ChannelCreation(context, { ...opening, ackTimeoutMs: options.ackTimeoutMs })
+  const entrance = new Entrance(context, { registry, desk, auth: options.auth }, options)
   return {
     gatekeeper,
     registry,
@@ -63,5 +71,6 @@ export function makeParts(
     posting,
     expectations,
     creation,
+    entrance,
   }
 }

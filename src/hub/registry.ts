@@ -29,6 +29,18 @@ import { copyObject, deepFreeze } from "./plain-json.ts"
 import { readPassport, readResume, readRule } from "./records.ts"
 import { LazyFile } from "./stored-json.ts"
 
+/** By what way somebody comes in. */
+export interface Door {
+  /** Whether the scheme `none` proves anybody. */
+  readonly noneAllowed: boolean
+  /** Code that holds the hub itself, which may register peers of other hubs that prove nothing here. */
+  readonly trusted: boolean
+  /** Called before anybody else can meet the new identity. */
+  inserted?(agentId: string): void
+}
+
+export const INSIDE: Door = { noneAllowed: true, trusted: true }
+
 /** Of one SKILL.md, in UTF-16 units. */
 const MAX_SKILL_LENGTH = 1_048_576
 
@@ -107,16 +119,11 @@ export class Registry {
     return true
   }
 
-  /** @param inserted is called before anybody else can meet the new identity. */
-  async register(
-    registration: Registration,
-    operation: Operation,
-    inserted?: (agentId: string) => void,
-  ): Promise<Passport> {
+  async register(registration: Registration, operation: Operation, door: Door = INSIDE): Promise<Passport> {
     const { passport: request, skill_md = null } = registration
     const { claim, ...block } = (request.auth ?? {}) as AuthClaim
     const given = copyObject({ ...request, auth: block }, "passport") as unknown as typeof request
-    const passport = deepFreeze(readPassport(makePassport(given, this.#context.newId(), this.#context.now())))
+    const asker = deepFreeze(readPassport(makePassport(given, this.#context.newId(), this.#context.now())))
     const asked = deepFreeze(readResume(copyObject(registration.resume ?? {}, "resume")))
     const resume = deepFreeze({ ...asked, observed: EMPTY_RESUME.observed })
     const rule = deepFreeze(readRule(copyObject(registration.rule ?? {}, "rule")))
@@ -124,23 +131,25 @@ export class Registry {
     await this.#gatekeeper.require(
       "register",
       operation.actor ?? null,
-      this.#context.arbiter().authorizeRegister(passport),
+      this.#context.arbiter().authorizeRegister(asker),
       operation,
     )
-    const { name, agent_id } = passport
+    const { name, agent_id, auth } = asker
     return await this.#context.locks.run(`name:${name}`, async () => {
       if (this.#ids.has(name))
         throw new ProtocolError(`the name ${JSON.stringify(name)} is already registered`)
-      const credential = await this.#authenticate(name, passport.auth.scheme, operation, () =>
-        effectiveKind(passport) === "remote_agent"
-          ? null
-          : this.#auth.enroll(passport.auth.scheme, name, copyObject(claim ?? {}, "claim")),
-      )
+      const credential = await this.#authenticate(name, auth.scheme, operation, () => {
+        if (door.trusted && effectiveKind(asker) === "remote_agent") return null
+        requireDoor(auth.scheme, name, door)
+        return this.#auth.enroll(auth.scheme, name, copyObject(claim ?? {}, "claim"), auth)
+      })
+      const key_fingerprint = credential?.key_fingerprint ?? auth.key_fingerprint
+      const passport = deepFreeze({ ...asker, auth: { ...auth, key_fingerprint } })
       const identity: Identity = { passport, resume, rule, skill, credential, extras: {} }
       await this.#context.locks.run(`agent:${agent_id}`, async () => {
         await this.files.create(identity)
         this.#insert(identity)
-        inserted?.(agent_id)
+        door.inserted?.(agent_id)
         this.#context.logger.info({ agent_id, name }, "agent registered")
         const actor = attributed(operation.actor ?? agent_id)
         operation.events.agentEvent(agent_id, "registered", { passport, at: passport.created_at, ...actor })
@@ -263,7 +272,12 @@ export class Registry {
   }
 
   /** @throws NotFoundError for an unknown name, AuthError for a claim that does not prove it. */
-  async prove(name: string, auth: AuthClaim | undefined, operation: Operation): Promise<Identity> {
+  async prove(
+    name: string,
+    auth: AuthClaim | undefined,
+    operation: Operation,
+    door: Door,
+  ): Promise<Identity> {
     const agentId = this.#ids.get(name)
     if (agentId === undefined) {
       const error = new NotFoundError(`no agent is registered as ${JSON.stringify(name)}`)
@@ -277,6 +291,7 @@ export class Registry {
       if (auth?.scheme !== undefined && auth.scheme !== scheme) {
         throw new AuthError(`${JSON.stringify(name)} proves itself by ${scheme}, not by ${auth.scheme}`)
       }
+      requireDoor(scheme, name, door)
       await this.#auth.verify(scheme, name, copyObject(auth?.claim ?? {}, "claim"), identity.credential)
     })
     return this.require(agentId)
@@ -337,6 +352,13 @@ export class Registry {
     this.#ids.set(name, agent_id)
     this.capabilities.set(agent_id, identity.resume)
   }
+}
+
+function requireDoor(scheme: string, name: string, door: Door): void {
+  if (scheme !== "none" || door.noneAllowed) return
+  throw new AuthError(`${JSON.stringify(name)} has to prove itself: this hub takes no strangers from there`, {
+    hint: "Use an api_key or an ed25519 key, or connect from the hub's own machine.",
+  })
 }
 
 function checkSkill(skill: unknown): string | null {

@@ -72,14 +72,17 @@ export class Tasks {
     return this.#tasks.get(taskId)?.metadata
   }
 
-  list(filter: ListTasksFilter = {}): readonly TaskMetadata[] {
+  list(
+    filter: ListTasksFilter = {},
+    shows: (task: TaskMetadata) => boolean = () => true,
+  ): readonly TaskMetadata[] {
     const { agent_id, channel_id, state, limit = 50 } = filter
     const found: TaskMetadata[] = []
     for (const { metadata } of this.#tasks.values()) {
       if (found.length >= limit) break
       if (agent_id !== undefined && metadata.owner_id !== agent_id) continue
       if (channel_id !== undefined && metadata.channel_id !== channel_id) continue
-      if (state === undefined || metadata.state === state) found.push(metadata)
+      if ((state === undefined || metadata.state === state) && shows(metadata)) found.push(metadata)
     }
     return found
   }

@@ -1,4 +1,5 @@
 import type { PendingTurn } from "./adapter.ts"
+import type { AuthChallenge } from "./challenge.ts"
 import type { ChannelMetadata, ChannelState, CreateChannelRequest } from "./channel.ts"
 import type { Envelope, EnvelopeRequest } from "./envelope.ts"
 import type { JsonObject } from "./json.ts"
@@ -121,11 +122,22 @@ export interface Receipt {
 }
 
 /**
- * One connection to a hub. It acts for the identities that were registered or attached on it, and the hub names one of
- * them as the actor of what is asked here.
+ * One connection to a hub. It acts for the identities that were registered or attached on it, for nobody else, and the
+ * hub names one of them as the actor of what is asked here. SPEC.md ("Who may do what") says which operation is whose.
  */
 export interface HubConnection extends HubApi, AsyncDisposable {
   readonly connection_id: string
+
+  /**
+   * What the key of `name` has to sign to prove itself by `ed25519`: see `challengeText`. Asked before `attach`, and
+   * before `registerIdentity`; good for one attempt, until `expires_at`.
+   *
+   * @throws AuthError when the hub knows no scheme that asks for one.
+   */
+  challenge(name: string): Promise<AuthChallenge>
+
+  /** From now on this connection is an administrator's as well. @throws AuthError for a wrong name or token. */
+  proveAdmin(name: string, token: string): Promise<void>
 
   /**
    * Binds an identity that exists, proving it with the scheme that the hub has stored for it.
@@ -145,11 +157,19 @@ export interface HubConnection extends HubApi, AsyncDisposable {
   receipt(receipt: Receipt): Promise<void>
 }
 
+export interface LinkOptions {
+  /** An identity is no longer bound here: it was attached on another connection, or unregistered. */
+  readonly detached?: (agentId: string, reason: string) => void
+}
+
 /** The way to a hub: in this process the hub itself, elsewhere a socket. */
 export interface HubLink {
   /**
    * @param deliver is called once per delivery, in order per channel; the hub does not wait for the handling, and a
    * rejection counts as a failed dispatch.
    */
-  connect(deliver: (delivery: Delivery) => Promise<void> | void): Promise<HubConnection>
+  connect(
+    deliver: (delivery: Delivery) => Promise<void> | void,
+    options?: LinkOptions,
+  ): Promise<HubConnection>
 }

@@ -9,6 +9,8 @@ export type {
   Participant,
   ParticipantRole,
 } from "./channel.ts"
+export { challengeText } from "./challenge.ts"
+export type { AuthChallenge } from "./challenge.ts"
 export { parseDuration } from "./duration.ts"
 export type { Duration } from "./duration.ts"
 export {
@@ -32,6 +34,7 @@ export type {
   HubApi,
   HubConnection,
   HubLink,
+  LinkOptions,
   ListAgentsFilter,
   ListChannelsFilter,
   ListTasksFilter,

@@ -10,6 +10,7 @@ import {
   Hub,
   noneAuth,
   type Decision,
+  hashAdminToken,
 } from "../../src/hub/index.ts"
 import { AccessDeniedError, AuthError, ProtocolError, type JsonObject } from "../../src/model/index.ts"
 import { MemoryStore } from "../../src/store/memory.ts"
@@ -59,6 +60,8 @@ test("C5: registered is told before unregistered, however slow a listener is", a
   expect(told).toEqual(["registered", "rule_set", "unregistered"])
   expect(await kindsOf(hub)).toEqual(["agent_registered", "rule_set", "agent_unregistered"])
 })
+
+const ADMIN_TOKEN = "a-token-that-a-machine-has-made"
 
 describe("C9, C10: tasks", () => {
   test("C9: a result that is not JSON changes nothing; the task can still end", async () => {
@@ -249,11 +252,14 @@ describe("connections", () => {
 
   test("changes name their actor", async () => {
     const store = new MemoryStore()
-    await using world = await openWorld({ store, audit: { coverage: "full" } })
+    const admins = { root: hashAdminToken(ADMIN_TOKEN) }
+    await using world = await openWorld({ store, audit: { coverage: "full" }, admins })
     const { hub } = world
     const [ann, bob] = [await join(hub, "ann"), await join(hub, "bob")]
     await ann.connection.setRule(ann.id, {})
-    await ann.connection.setRule(bob.id, {})
+    const root = await hub.connect(() => {})
+    await root.proveAdmin("root", ADMIN_TOKEN)
+    await root.setRule(bob.id, {})
     await hub.setRule(bob.id, {})
     const channel_id = await conversation(hub, ann, bob)
     await bob.connection.closeChannel(channel_id)
@@ -263,7 +269,7 @@ describe("connections", () => {
       ["agent_registered", ann.id],
       ["agent_registered", bob.id],
       ["rule_set", ann.id],
-      ["rule_set", ann.id],
+      ["rule_set", "admin:root"],
       ["rule_set", null],
       ["channel_created", ann.id],
       ["channel_opened", null],

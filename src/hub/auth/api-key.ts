@@ -1,4 +1,5 @@
 import { createHash, scrypt, timingSafeEqual } from "node:crypto"
+import { fromHex, toHex } from "../../core/bytes.ts"
 import { systemRandom } from "../../core/system.ts"
 import type { RandomBytes } from "../../core/system.ts"
 import { AuthError } from "../../model/index.ts"
@@ -97,7 +98,10 @@ function tokenOf(name: string, claim: JsonObject | undefined): string {
   return token
 }
 
-function parseCredential(name: string, stored: StoredCredential | null): { salt: Buffer; hash: Buffer } {
+function parseCredential(
+  name: string,
+  stored: StoredCredential | null,
+): { salt: Uint8Array; hash: Uint8Array } {
   const salt = fromHex(stored?.["salt"], SALT_BYTES)
   const hash = fromHex(stored?.["hash"], HASH_BYTES)
   if (stored?.["algorithm"] !== ALGORITHM || salt === undefined || hash === undefined) {
@@ -119,13 +123,4 @@ function hashToken(token: string, salt: Uint8Array): Promise<Buffer> {
 
 function sha256(text: string): Buffer {
   return createHash("sha256").update(text).digest()
-}
-
-function toHex(bytes: Uint8Array): string {
-  return Buffer.from(bytes).toString("hex")
-}
-
-function fromHex(text: unknown, length: number): Buffer | undefined {
-  if (typeof text !== "string" || text.length !== length * 2 || !/^[0-9a-f]*$/.test(text)) return undefined
-  return Buffer.from(text, "hex")
 }

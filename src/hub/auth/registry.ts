@@ -1,5 +1,5 @@
 import { AuthError } from "../../model/index.ts"
-import type { JsonObject } from "../../model/index.ts"
+import type { AuthBlock, AuthChallenge, JsonObject } from "../../model/index.ts"
 import { noneAuth } from "./adapter.ts"
 import type { AuthAdapter, StoredCredential } from "./adapter.ts"
 
@@ -30,9 +30,18 @@ export class AuthRegistry {
     scheme: string,
     name: string,
     claim: JsonObject | undefined,
+    block?: AuthBlock,
   ): Promise<StoredCredential | null> {
     const adapter = this.#adapter(scheme)
-    return await asAuthError(name, () => adapter.enroll(name, claim))
+    return await asAuthError(name, () => adapter.enroll(name, claim, block))
+  }
+
+  /** @throws AuthError when no scheme of this hub asks for an answer. */
+  challenge(name: string): AuthChallenge {
+    for (const adapter of this.#adapters.values()) {
+      if (adapter.challenge !== undefined) return adapter.challenge(name)
+    }
+    throw new AuthError("no auth scheme of this hub asks for an answer to a challenge")
   }
 
   /**
