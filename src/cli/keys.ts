@@ -157,7 +157,7 @@ export function verifierKeyOf(textOrFile: string): VerifierKey {
   } catch (error) {
     // A key's parts are joined by `+`, which few paths have.
     if (!existsSync(textOrFile)) {
-      throw new InvalidInputError(`--key is neither a verifier key nor a file: ${messageOf(error)}`, {
+      throw new InvalidInputError(`${textOrFile} is neither a verifier key nor a file: ${messageOf(error)}`, {
         cause: error,
         hint: "`hansard checkpoint --vkey` prints a log's: NAME+ID+BASE64. Quote it for the shell.",
       })

@@ -49,6 +49,11 @@ export interface Fork {
   readonly newerKey: string
 }
 
+/** Whether a file says that it is one; nothing more is looked at. */
+export function isForkEvidence(file: Uint8Array): boolean {
+  return equalBytes(file.subarray(0, HEADER.length + 1), utf8(`${HEADER}\n`))
+}
+
 /** @throws InvalidInputError for parts that no evidence can have. */
 export function formatForkEvidence({ older, newer, prefix }: ForkEvidence): Uint8Array {
   const lines = [HEADER, `older ${older.length}`, `newer ${newer.length}`]

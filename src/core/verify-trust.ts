@@ -49,15 +49,25 @@ export interface TrustQuestion {
 /** By the log's own name alone: a policy may list other logs, and each hands over only to itself. */
 export function trustIn({ head, keys, areVouched, keyChanges }: TrustQuestion): Trust {
   if (keys.length === 0) return { status: "no_key" }
-  const chain = distinct([...keys, ...keyChanges.map(({ vkey }) => parseVerifierKey(vkey))]).filter(
-    ({ name }) => name === head.origin,
-  )
-  const key = chain.find((candidate) => namesIn(head.note, candidate))
+  const candidates = distinct([...keys, ...keyChanges.map(({ vkey }) => parseVerifierKey(vkey))])
+  const key = candidates.find((each) => each.name === head.origin && namesIn(head.note, each))
   if (key === undefined) return { status: "refused", because: refusal(head, keys, keyChanges) }
   if (!isSignedBy(head.note, key)) {
     return { status: "refused", because: `the signature by ${describeKey(key)} is bad` }
   }
-  return { status: areVouched ? "vouched" : "found", key, chain: chain.map(formatVerifierKey) }
+  return { status: areVouched ? "vouched" : "found", key, chain: chainTo(key, keys, keyChanges) }
+}
+
+/** From the key that is trusted by itself to the one that signed. Others that are trusted have no part in it. */
+function chainTo(key: VerifierKey, keys: readonly VerifierKey[], keyChanges: readonly KeyChange[]): string[] {
+  const trusted = keys.map(formatVerifierKey)
+  const chain = [formatVerifierKey(key)]
+  for (let first = chain[0]; first !== undefined && !trusted.includes(first);) {
+    const last: string = first
+    first = keyChanges.find(({ vkey }) => vkey === last)?.previousVkey
+    if (first !== undefined) chain.unshift(first)
+  }
+  return chain
 }
 
 export interface KnownKeys {

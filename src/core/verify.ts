@@ -19,9 +19,9 @@ import { cosignedBy, readHead, startingKeys, trustIn, type SignedHead } from "./
 export interface VerifyOptions {
   /** Verifier keys of the log. */
   readonly keys?: readonly string[]
-  /** Whether the caller vouches for `keys`. Default true; false for keys that came with the log. */
+  /** Whether the caller vouches for the log's keys. Default true; false for keys that came with the log. */
   readonly areKeysVouched?: boolean
-  /** Logs, witnesses and quorum; its logs are vouched for. Not together with `keys`. */
+  /** Logs, witnesses and quorum. Not together with `keys`. */
   readonly policy?: Policy
   /** What an earlier verification accepted ({@link LogVerdict.accepted}) for this log. */
   readonly remembered?: Pick<AcceptedCheckpoint, "checkpoint" | "keys">
@@ -133,7 +133,7 @@ function trusted({ keys = [], policy, areKeysVouched = true }: VerifyOptions): {
   return {
     keys: own.logs.map(({ key }) => key),
     policy: own,
-    areVouched: policy !== undefined || areKeysVouched,
+    areVouched: areKeysVouched,
   }
 }
 

@@ -1,7 +1,17 @@
 import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { beforeAll, expect, test } from "vitest"
-import { makeLog, recordLine, recordLines, VKEY, type MadeLog } from "../ledger/make-log.ts"
+import { formatVerifierKey } from "../../src/core/key.ts"
+import {
+  makeLog,
+  ORIGIN,
+  OTHER_SIGNER,
+  recordLine,
+  recordLines,
+  VKEY,
+  WITNESS,
+  type MadeLog,
+} from "../ledger/make-log.ts"
 import { build, hansard, tempFolder, type Done } from "./run.ts"
 
 beforeAll(build, 120_000)
@@ -57,7 +67,35 @@ test("verify: what was accepted is remembered, a rollback is found, and a fork m
   put(folder, makeLog(lines.with(3, recordLine(3, { exc_type: "Other" }))))
   const forked = verify(folder, "--key", VKEY)
   expect(forked.status).toBe(1)
-  expect(readFileSync(forked.told.fork_evidence ?? "", "utf8")).toContain("hansard-fork-evidence@v1")
+  const evidence = forked.told.fork_evidence ?? ""
+  expect(readFileSync(evidence, "utf8")).toContain("hansard-fork-evidence@v1")
+  // Anyone can check it, with the key and nothing else.
+  const told = hansard(["check", evidence, "--key", VKEY])
+  expect(told).toMatchObject({ status: 0, stderr: "" })
+  expect(told.stdout).toContain(`a fork: ${ORIGIN} has signed two histories`)
+  expect(told.stdout).toContain("does not prove which of the two is true")
+  expect(JSON.parse(hansard(["check", evidence, "--key", VKEY, "--json"]).stdout)).toMatchObject({
+    fork: true,
+    origin: ORIGIN,
+    older_size: 300,
+    newer_size: 300,
+  })
+  const other = formatVerifierKey(OTHER_SIGNER)
+  expect(hansard(["check", evidence, "--key", other])).toMatchObject({ status: 1, stdout: "" })
+  expect(hansard(["check", evidence])).toMatchObject({ status: 2, stdout: "" })
+  expect(hansard(["check", evidence, "--key", VKEY, "--record", evidence]).status).toBe(2)
+  const bytes = readFileSync(evidence)
+  for (const [at, statuses] of [
+    [0, [2]],
+    [30, [2]],
+    [120, [1, 2]],
+    [bytes.length - 10, [1]],
+  ] as const) {
+    const broken = Buffer.from(bytes)
+    broken[at] = (broken[at] ?? 0) ^ 1
+    const { status, stdout } = hansard(["check", "-", "--key", VKEY], { input: broken })
+    expect([at, statuses.includes(status as never), stdout]).toEqual([at, true, ""])
+  }
   // A failed verification is not what is remembered.
   put(folder, makeLog(lines))
   expect(verify(folder, "--key", VKEY)).toMatchObject({
@@ -77,6 +115,26 @@ test("verify: a key found beside the log is a condition, and plain files do as w
   expect(verify(folder, ...files, "--key", VKEY).told.claims).toMatchObject({
     integrity: { status: "proved" },
     tiles: { status: "proved" },
+  })
+})
+
+test("verify: --key and --policy as `check` takes them", () => {
+  const folder = tempFolder()
+  put(folder, makeLog(lines, { witness: true }))
+  const witness = formatVerifierKey(WITNESS)
+  const policy = join(folder, "policy")
+  const other = formatVerifierKey(OTHER_SIGNER)
+  writeFileSync(policy, `log ${VKEY}\nwitness w ${witness}\nquorum w\n`)
+  const quorum = { no_split_view: { status: "proved" }, authorship: { status: "proved" } }
+  expect(verify(folder, "--policy", policy).told.claims).toMatchObject(quorum)
+  expect(verify(folder, "--policy", policy, "--key", VKEY).told.claims).toMatchObject(quorum)
+  expect(verify(folder, "--policy", policy, "--key", other).status).toBe(2)
+  writeFileSync(policy, `witness w ${witness}\nquorum w\n`)
+  expect(verify(folder, "--policy", policy, "--key", other, "--key", VKEY).told.claims).toMatchObject(quorum)
+  expect(verify(folder, "--policy", policy, "--key", other).status).toBe(1)
+  writeFileSync(join(folder, "vkey"), `${VKEY}\n`)
+  expect(verify(folder, "--key", join(folder, "vkey")).told.claims).toMatchObject({
+    authorship: { status: "proved" },
   })
 })
 

@@ -50,10 +50,12 @@ describe("hansard witness", () => {
   test("makes a key, prints it, cosigns, and remembers all of it across a restart", async () => {
     const dir = tempFolder()
     const first = await start(dir)
-    expect(first.vkey).toMatch(/^witness\+[0-9a-f]{8}\+B[\w+/]+=*$/)
+    expect(first.vkey).toMatch(/^hansard\.local\/[0-9a-f]{8}\+[0-9a-f]{8}\+B[\w+/]+=*$/)
     expect(first.url).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/)
     const keyFile = join(dir, "keys/witness.key")
-    expect(first.running.stderr).toBe(`hansard: made the witness's key ${keyFile}; keep it\n`)
+    expect(first.running.stderr).toBe(
+      `hansard: made a signing key, ${keyFile}; its verifier key is ${first.vkey}\n`,
+    )
     expect(statSync(keyFile).mode & 0o777).toBe(0o600)
     expect((await post(first.url, log.body(0, 5))).status).toBe(200)
     expect(await stop(first)).toBe(0)
@@ -114,11 +116,12 @@ describe("hansard witness", () => {
     expect(started.running.stderr).not.toContain("could not answer")
   })
 
-  test("--key takes a name or a signer file, and warns of one that others can read", async () => {
+  test("signs with the folder's key, or with --key FILE, and warns of one that others can read", async () => {
     const dir = tempFolder()
-    const named = await start(dir, "--key", "example.com/witness")
-    expect(named.vkey).toMatch(/^example\.com\/witness\+/)
-    expect(existsSync(join(dir, "keys/example.com%2Fwitness.key"))).toBe(true)
+    const made = hansard(["keygen", "example.com/witness", "--type", "cosigner", "--dir", dir]).stdout.trim()
+    const named = await start(dir)
+    expect(named.vkey).toBe(made)
+    expect(existsSync(join(dir, "keys/witness.key"))).toBe(true)
     await stop(named)
     const file = join(dir, "mine.key")
     writeFileSync(file, `${formatSignerKey(witnessKey())}\n`, { mode: 0o600 })
@@ -126,7 +129,7 @@ describe("hansard witness", () => {
     const started = await start(dir, "--key", file)
     expect(started.vkey).toBe(formatVerifierKey(witnessKey()))
     expect(started.running.stderr).toBe(
-      `hansard: others can read ${file}; keep it yours: chmod 600 ${file}\n`,
+      `hansard: warning: others can read the signing key ${file}; run \`chmod 600 ${file}\`\n`,
     )
     expect(readFileSync(file, "utf8")).toContain("PRIVATE+KEY+")
     await stop(started)
@@ -139,11 +142,11 @@ describe("hansard witness", () => {
     writeFileSync(file, formatSignerKey(log.key), { mode: 0o600 })
     const cases: [string[], RegExp][] = [
       [[], /required option '--log/],
-      [["--log", "nonsense"], /the key is not/],
+      [["--log", "nonsense"], /neither a verifier key nor a file/],
       [["--log", formatVerifierKey(witnessKey())], /key of a cosigner, not of a log/],
       [["--log", LOG_VKEY, LOG_VKEY], /twice/],
-      [["--log", LOG_VKEY, "--key", file], /key of a log; a witness signs/],
-      [["--log", LOG_VKEY, "--key", "two words"], /a key name has/],
+      [["--log", LOG_VKEY, "--key", file], /the key of a log, not of a cosigner/],
+      [["--log", LOG_VKEY, "--key", "two words"], /there is no file two words/],
       [["--log", LOG_VKEY, "--listen", "host:99999"], /is not HOST:PORT/],
       [["--log", LOG_VKEY, "--listen", "192.0.2.1:1"], /cannot listen on 192\.0\.2\.1:1/],
     ]

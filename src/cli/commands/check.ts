@@ -1,84 +1,84 @@
-import { open } from "node:fs/promises"
 import { Command } from "commander"
-import { InvalidInputError } from "../../core/errors.ts"
-import { equalBytes } from "../../core/bytes.ts"
-import { describeKey, formatVerifierKey } from "../../core/key.ts"
-import type { VerifierKey } from "../../core/key.ts"
-import { logPolicy, MAX_POLICY_BYTES, parsePolicy } from "../../core/policy.ts"
-import type { TrustedCheckpoint } from "../../core/policy.ts"
+import { checkForkEvidence, isForkEvidence, parseForkEvidence } from "../../core/fork-evidence.ts"
+import type { Fork } from "../../core/fork-evidence.ts"
+import { formatVerifierKey } from "../../core/key.ts"
+import type { Policy, TrustedCheckpoint } from "../../core/policy.ts"
 import { BadProofError, BadSignatureError } from "../../core/proof-errors.ts"
 import { checkProofFile, MAX_PROOF_FILE_BYTES, parseProofFile } from "../../core/proof-file.ts"
 import { isoTime } from "../../core/system.ts"
 import { visible } from "../colours.ts"
 import { MAX_INPUT_LINE_BYTES } from "../lines.ts"
-import { verifierKeyOf } from "../keys.ts"
-import { OK, report, systemError, usageError, VERIFICATION_FAILED } from "../report.ts"
+import { readWithin } from "../read-within.ts"
+import { OK, report, usageError, VERIFICATION_FAILED } from "../report.ts"
 import type { Shell } from "../shell.ts"
+import { addTrustOptions, trustOf } from "../trust.ts"
+import type { TrustOptions } from "../trust.ts"
 
-interface CheckOptions {
-  readonly record: string
-  readonly key?: string
-  readonly policy?: string
+interface CheckOptions extends TrustOptions {
+  readonly record?: string
   readonly json?: boolean
 }
 
 export function checkCommand(shell: Shell, setStatus: (status: number) => void): Command {
-  return new Command("check")
-    .description("check a proof with nothing but the record and a key: no log, no network")
-    .argument("<proof>", "the proof's file; - for standard input")
-    .requiredOption(
-      "--record <file>",
-      "the record's exact line, with or without its newline; - for standard input",
-    )
+  const command = new Command("check")
+    .description("check a proof, or the evidence of a fork, with nothing but a key: no log, no network")
+    .argument("<file>", "what `hansard prove` or `hansard verify` wrote; - for standard input")
     .option(
-      "--key <vkey>",
-      "the log's verifier key, or the file that holds it; given to you by somebody you trust",
+      "--record <file>",
+      "for a proof: the record's exact line, with or without its newline; - for standard input",
     )
-    .option("--policy <file>", "tlog-policy file: logs, witnesses, quorum")
     .option("--json", "JSON for programs, errors included")
     .addHelpText(
       "after",
-      "\nExit status: 0 the record is in the log that the key signs for, 1 that is not shown, 2 a file is not what it should be.",
+      "\nExit status of a proof: 0 the record is in the log that the key signs for, 1 that is not shown." +
+        "\nOf fork evidence: 0 the key signed two checkpoints that contradict each other, 1 that is not shown." +
+        "\n2 a file is not what it should be.",
     )
-    .action(async (proof: string, options: CheckOptions) => setStatus(await check(shell, proof, options)))
+    .action(async (file: string, options: CheckOptions) => setStatus(await check(shell, file, options)))
+  return addTrustOptions(command)
 }
 
 async function check(shell: Shell, path: string, options: CheckOptions): Promise<number> {
-  if (options.key === undefined && options.policy === undefined) {
+  if ([path, options.record, options.policy].filter((name) => name === "-").length > 1) {
+    throw usageError("two files cannot both be standard input", "Save one of them.")
+  }
+  const policy = await trustOf(shell, options)
+  if (policy === undefined) {
     throw usageError(
       "neither --key nor --policy says whom to believe",
       "Give --key VKEY, the log's verifier key.",
     )
   }
-  if ([path, options.record].every((name) => name === "-")) {
-    throw usageError("proof and record cannot both be standard input", "Save one of them as a file.")
-  }
-  const key = options.key === undefined ? undefined : logKey(verifierKeyOf(options.key))
-  const policy =
-    options.policy !== undefined
-      ? parsePolicy(await readWithin(shell, options.policy, MAX_POLICY_BYTES))
-      : logPolicy(key === undefined ? [] : [key])
-  const proof = parseProofFile(await readWithin(shell, path, MAX_PROOF_FILE_BYTES))
-  const record = withoutNewline(await readWithin(shell, options.record, MAX_INPUT_LINE_BYTES + 1))
-  let trusted: TrustedCheckpoint
+  const bytes = await readWithin(shell, path, MAX_PROOF_FILE_BYTES)
   try {
-    trusted = checkProofFile(proof, record, policy)
-    if (key !== undefined && !equalBytes(key.publicKey, trusted.log.publicKey)) {
-      throw new BadSignatureError(
-        `the policy trusts ${describeKey(trusted.log)}, and that is not --key`,
-        undefined,
-      )
-    }
+    if (isForkEvidence(bytes)) checkFork(shell, bytes, policy, options)
+    else await checkProof(shell, bytes, policy, options)
+    return OK
   } catch (error) {
     if (!(error instanceof BadProofError) && !(error instanceof BadSignatureError)) throw error
     report(error, shell.err, options.json === true)
     return VERIFICATION_FAILED
   }
-  tell(shell, proof.index, trusted, options.json === true)
-  return OK
 }
 
-function tell(
+async function checkProof(
+  shell: Shell,
+  bytes: Uint8Array,
+  policy: Policy,
+  { record: recordPath, json }: CheckOptions,
+): Promise<void> {
+  const proof = parseProofFile(bytes)
+  if (recordPath === undefined) {
+    throw usageError(
+      "the record that the proof is of was not given",
+      "Give --record FILE: its exact line, as `hansard prove --record FILE` writes it.",
+    )
+  }
+  const record = withoutNewline(await readWithin(shell, recordPath, MAX_INPUT_LINE_BYTES + 1))
+  tellProof(shell, proof.index, checkProofFile(proof, record, policy), json === true)
+}
+
+function tellProof(
   shell: Shell,
   index: number,
   { origin, size, log, witnesses }: TrustedCheckpoint,
@@ -99,36 +99,41 @@ function tell(
   }
 }
 
-function logKey(key: VerifierKey): VerifierKey {
-  if (key.type === "log") return key
-  throw usageError(
-    `${describeKey(key)} is the key of a ${key.type}, not of a log`,
-    "`hansard checkpoint --vkey` prints a log's; witnesses belong into a policy file.",
+/** The quorum of a policy is nobody's concern here: the log's own signatures contradict each other. */
+function checkFork(shell: Shell, bytes: Uint8Array, { logs }: Policy, { record, json }: CheckOptions): void {
+  const evidence = parseForkEvidence(bytes)
+  if (record !== undefined)
+    throw usageError("this is the evidence of a fork, and of no record", "Leave out --record.")
+  const fork = checkForkEvidence(
+    evidence,
+    logs.map(({ key }) => key),
   )
+  tellFork(shell, fork, json === true)
+}
+
+function tellFork({ out }: Shell, fork: Fork, json: boolean): void {
+  const { origin, olderSize, newerSize, olderKey, newerKey } = fork
+  if (json) {
+    const sizes = { older_size: olderSize, newer_size: newerSize }
+    out.line(JSON.stringify({ fork: true, origin, ...sizes, older_key: olderKey, newer_key: newerKey }))
+    return
+  }
+  out.line(`a fork: ${visible(origin)} has signed two histories that contradict each other`)
+  if (olderSize === newerSize) {
+    out.line(`  two checkpoints of ${olderSize} records have different roots`)
+  } else {
+    out.line(
+      `  the checkpoint of ${newerSize} records does not begin with the ${olderSize} records of the other`,
+    )
+  }
+  out.line(
+    `  signed by ${visible(olderKey)}${newerKey === olderKey ? ", both" : ` and ${visible(newerKey)}`}`,
+  )
+  out.line("It proves that whoever has the key let somebody see a log that is not the one that others see.")
+  out.line("It does not prove which of the two is true, who had the key, or when either was signed.")
 }
 
 /** One newline at most: a second one would be a part of the record. */
 function withoutNewline(bytes: Uint8Array): Uint8Array {
   return bytes.at(-1) === 0x0a ? bytes.subarray(0, -1) : bytes
-}
-
-/** Bounded while it is read, also when it is a pipe. */
-async function readWithin(shell: Shell, path: string, maxBytes: number): Promise<Uint8Array> {
-  const name = path === "-" ? "standard input" : path
-  const chunks: Uint8Array[] = []
-  let bytes = 0
-  try {
-    const input = path === "-" ? shell.input : (await open(path)).createReadStream()
-    for await (const chunk of input as AsyncIterable<Uint8Array>) {
-      bytes += chunk.length
-      if (bytes > maxBytes) break
-      chunks.push(chunk)
-    }
-  } catch (error) {
-    throw systemError(`read ${name}`, error)
-  }
-  if (bytes > maxBytes) {
-    throw new InvalidInputError(`${name} is longer than ${maxBytes} bytes`, { hint: "Name the right file." })
-  }
-  return Buffer.concat(chunks)
 }

@@ -4,7 +4,7 @@ import { Command } from "commander"
 import { fileLogSource, storeLogSource, urlLogSource } from "../../audit/log-source.ts"
 import { HansardError } from "../../core/errors.ts"
 import { parseVerifierKey } from "../../core/key.ts"
-import { MAX_POLICY_BYTES, parsePolicy, type Policy } from "../../core/policy.ts"
+import { logPolicy, type Policy } from "../../core/policy.ts"
 import {
   CLAIMS,
   isGood,
@@ -22,12 +22,11 @@ import { addCommonOptions } from "../filters.ts"
 import { openStoreToRead } from "../folder.ts"
 import { OK, systemError, usageError, VERIFICATION_FAILED } from "../report.ts"
 import { note, type CommonOptions, type Shell } from "../shell.ts"
+import { addTrustOptions, trustOf, type TrustOptions } from "../trust.ts"
 import { VerifierState } from "../verify-state.ts"
 
-interface VerifyCommandOptions extends CommonOptions {
+interface VerifyCommandOptions extends CommonOptions, TrustOptions {
   readonly url?: string
-  readonly key?: readonly string[]
-  readonly policy?: string
   readonly state?: string
   readonly checkpoint?: string
   readonly tiles?: string
@@ -41,8 +40,6 @@ export function verifyCommand(shell: Shell, setStatus: (status: number) => void)
     .description("what is proved of a log, on what condition, and what cannot be proved")
     .argument("[files...]", "files of lines, in order, instead of a data folder")
     .option("--url <url>", "a static tlog-tiles tree instead of a data folder")
-    .option("--key <vkey...>", "verifier key of the log; given by you, not found with the log")
-    .option("--policy <file>", "tlog-policy file: logs, witnesses, quorum")
     .option("--state <file>", "what was accepted before (default: ~/.config/hansard/checkpoints.json)")
     .option("--checkpoint <file>", "with files: the signed checkpoint")
     .option("--tiles <folder>", "with files: the folder that holds tile/")
@@ -54,7 +51,7 @@ export function verifyCommand(shell: Shell, setStatus: (status: number) => void)
     .action(async (files: string[], options: VerifyCommandOptions) => {
       setStatus(await verify(shell, files, options))
     })
-  return addCommonOptions(command)
+  return addTrustOptions(addCommonOptions(command))
 }
 
 async function verify(
@@ -65,21 +62,17 @@ async function verify(
   if (options.url !== undefined && files.length > 0) {
     throw usageError("both --url and files are given", "Verify one log at a time.")
   }
-  if (options.key !== undefined && options.policy !== undefined) {
-    throw usageError("both --key and --policy are given", "A policy names its logs' keys.")
-  }
-  const policy = options.policy === undefined ? undefined : readPolicy(options.policy)
+  const trust = await trustOf(shell, options)
   const signal = AbortSignal.any([shell.interrupted, shell.unread])
   const state = VerifierState.load(options.state ?? VerifierState.defaultPath(process.env))
   const isFolder = options.url === undefined && files.length === 0
   await using store = isFolder ? await openStoreToRead(options.dir) : undefined
   const source = sourceOf(files, options, store, signal)
-  const keys = options.key ?? (isFolder && policy === undefined ? keysBeside(options.dir) : [])
-  const remembered = await recall(state, source, keys, policy)
+  const policy = trust ?? logPolicy(isFolder ? keysBeside(options.dir) : [])
+  const remembered = await recall(state, source, policy)
   const verdict = await verifyLog(source, {
-    keys,
-    areKeysVouched: options.key !== undefined,
-    ...(policy === undefined ? {} : { policy }),
+    policy,
+    areKeysVouched: trust !== undefined,
     ...(remembered === undefined ? {} : { remembered }),
     tiles: true,
     now: Date.now(),
@@ -92,7 +85,10 @@ async function verify(
     shell.out.line(JSON.stringify({ ...verdictToJson(verdict), fork_evidence: evidence ?? null }))
   } else {
     tell(shell, verdict)
-    if (evidence !== undefined) shell.out.line(`fork evidence, for anyone to check: ${visible(evidence)}`)
+    if (evidence !== undefined)
+      shell.out.line(
+        `fork evidence: anyone with the key can \`hansard check ${visible(evidence)} --key VKEY\``,
+      )
   }
   return isGood(verdict) ? OK : VERIFICATION_FAILED
 }
@@ -152,25 +148,16 @@ function checkFile(path: string): string {
   return path
 }
 
-function readPolicy(path: string): Policy {
-  checkFile(path)
-  if (statSync(path).size > MAX_POLICY_BYTES)
-    throw usageError(`${path} is too long for a policy`, "Check the path.")
-  return parsePolicy(readFileSync(path))
-}
-
 /** By the keys' names, then by what the checkpoint calls itself: a log whose checkpoint is gone is still remembered. */
 async function recall(
   state: VerifierState,
   source: LogSource,
-  keys: readonly string[],
-  policy: Policy | undefined,
+  { logs }: Policy,
 ): Promise<ReturnType<VerifierState["recall"]>> {
   const bytes = await source.checkpoint()
   const head = bytes === undefined ? undefined : readHead(bytes)
   if (typeof head === "object") return state.recall(head.origin)
-  const pinned = [...keys.map(parseVerifierKey), ...(policy?.logs ?? []).map(({ key }) => key)]
-  return pinned.map(({ name }) => state.recall(name)).find((remembered) => remembered !== undefined)
+  return logs.map(({ key }) => state.recall(key.name)).find((remembered) => remembered !== undefined)
 }
 
 function keepEvidence(statePath: string, { forkEvidence, size }: LogVerdict): string {

@@ -1,29 +1,19 @@
-import { mkdirSync, openSync, closeSync, fsyncSync, readFileSync, statSync, writeSync } from "node:fs"
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http"
 import type { AddressInfo } from "node:net"
 import { join, resolve } from "node:path"
 import { Command } from "commander"
-import {
-  formatSignerKey,
-  formatVerifierKey,
-  generateSignerKey,
-  parseSignerKey,
-  parseVerifierKey,
-  type SignerKey,
-  type VerifierKey,
-} from "../../core/key.ts"
+import { formatVerifierKey, type SignerKey, type VerifierKey } from "../../core/key.ts"
 import type { Logger } from "../../core/logger.ts"
-import { systemRandom } from "../../core/system.ts"
 import { FileStore } from "../../store/index.ts"
 import { createWitness, type RequestHandler } from "../../witness/index.ts"
 import { visible } from "../colours.ts"
 import { addCommonOptions } from "../filters.ts"
-import { makeDataFolder } from "../folder.ts"
-import { systemError, usageError } from "../report.ts"
+import { makeDataFolder, tellOfKey } from "../folder.ts"
+import { loadOrMakeSigner, loadSigner, verifierKeyOf } from "../keys.ts"
+import { usageError } from "../report.ts"
 import { note, type CommonOptions, type Shell } from "../shell.ts"
 
 const DEFAULT_LISTEN = "127.0.0.1:4281"
-const DEFAULT_KEY_NAME = "witness"
 /** A request is a few kilobytes: whoever takes longer to send one keeps a connection for nothing. */
 const REQUEST_TIMEOUT_MS = 10_000
 /** How long requests may still take after the first SIGINT. */
@@ -32,7 +22,7 @@ const GRACE_MS = 5_000
 interface WitnessOptions extends CommonOptions {
   readonly listen: Address
   readonly log: readonly VerifierKey[]
-  readonly key: string
+  readonly key?: string
 }
 
 interface Address {
@@ -45,20 +35,17 @@ export function witnessCommand(shell: Shell, _setStatus: (status: number) => voi
     .description("cosign the checkpoints of other logs, as a C2SP tlog-witness")
     .requiredOption(
       "--log <vkey...>",
-      "verifier key of a log to cosign for; its name is the log's origin",
+      "verifier key of a log to cosign for, or its file; its name is the log's origin",
       addLog,
     )
     .option("--listen <host:port>", "where to listen", parseAddress, parseAddress(DEFAULT_LISTEN))
-    .option(
-      "--key <name-or-file>",
-      "a key in <dir>/keys, made on first use; or a signer file",
-      DEFAULT_KEY_NAME,
-    )
+    .option("--key <file>", "its signer file (default: <dir>/keys/witness.key, made on first use)")
     .addHelpText(
       "after",
       "\nPrints its own verifier key and its URL, and serves until it is interrupted." +
         "\nWhat it has cosigned is remembered in <dir>/store/witness: keep it as long as the key." +
-        "\nIn a policy file it is: witness NAME VKEY URL",
+        "\nIn a policy file it is: witness NAME VKEY URL" +
+        "\nIts key has a name of its own: `hansard keygen example.com/witness --type cosigner --dir D` makes one.",
     )
     .action(async (options: WitnessOptions) => runWitness(shell, options))
   return addCommonOptions(command)
@@ -151,54 +138,24 @@ async function close(server: Server): Promise<void> {
   clearTimeout(timer)
 }
 
-/** A signer file if there is one of that name, else a key of the data folder. */
-function signerFor(shell: Shell, { dir, key }: WitnessOptions): SignerKey {
-  const own = join(resolve(dir), "keys", `${encodeURIComponent(key)}.key`)
-  const file = isFile(key) ? resolve(key) : own
-  if (file === own && !isFile(own)) return makeKey(shell, dir, key, own)
-  let text: string
-  try {
-    if ((statSync(file).mode & 0o077) !== 0) {
-      note(shell, `others can read ${visible(file)}; keep it yours: chmod 600 ${visible(file)}`)
-    }
-    text = readFileSync(file, "utf8")
-  } catch (error) {
-    throw systemError(`read ${file}`, error)
-  }
-  const signer = parseSignerKey(text.trim())
-  if (signer.type !== "cosigner") {
+/** Made on first use, unless a file is named. */
+function signerFor(shell: Shell, options: WitnessOptions): SignerKey {
+  const key =
+    options.key === undefined
+      ? loadOrMakeSigner(options.dir, undefined, "cosigner")
+      : loadSigner(options.key, "cosigner")
+  if (key === undefined) {
     throw usageError(
-      `${file} is the key of a ${signer.type}; a witness signs with one of its own`,
-      "Name another --key: it is made on first use.",
+      `there is no file ${options.key ?? ""}`,
+      "`hansard keygen NAME --type cosigner --out FILE` makes one.",
     )
   }
-  return signer
-}
-
-function makeKey(shell: Shell, dir: string, name: string, file: string): SignerKey {
-  const key = generateSignerKey(name, "cosigner", systemRandom)
-  try {
-    mkdirSync(join(resolve(dir), "keys"), { recursive: true, mode: 0o700 })
-    const descriptor = openSync(file, "wx", 0o600)
-    try {
-      writeSync(descriptor, `${formatSignerKey(key)}\n`)
-      fsyncSync(descriptor)
-    } finally {
-      closeSync(descriptor)
-    }
-  } catch (error) {
-    throw systemError(`make the key ${file}`, error)
-  }
-  note(shell, `made the witness's key ${visible(file)}; keep it`)
-  return key
-}
-
-function isFile(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isFile() ?? false
+  tellOfKey(shell, options, key)
+  return key.signer
 }
 
 function addLog(text: string, before: readonly VerifierKey[] = []): readonly VerifierKey[] {
-  const key = parseVerifierKey(text)
+  const key = verifierKeyOf(text)
   if (key.type !== "log") {
     throw usageError(`${key.name} is the key of a ${key.type}, not of a log`, "Name the log's own key.")
   }
