@@ -18,9 +18,10 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   hub: ["core", "model", "store", "audit"],
   wire: ["core", "model"],
   client: ["core", "model", "wire"],
+  server: ["core", "model", "store", "audit", "hub", "wire", "witness"],
   testing: ["core", "store"],
   witness: ["core", "store"],
-  cli: ["core", "model", "store", "audit", "hub", "wire", "client", "witness"],
+  cli: ["core", "model", "store", "audit", "hub", "wire", "client", "server", "witness"],
 }
 
 /** Rooms whose code runs in a browser. Their Node variants are named `…-node.ts` and chosen by conditional imports. */

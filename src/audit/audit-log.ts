@@ -7,6 +7,7 @@ import { utf8 } from "../core/bytes.ts"
 import type { KnowledgeStore } from "../store/contract.ts"
 import { entriesOfBatch, LogExtent } from "./extent.ts"
 import type { DurableBatch } from "./extent.ts"
+import { StoredEvidence } from "./evidence.ts"
 import { Follower } from "./follow.ts"
 import { LogFiles } from "./log-files.ts"
 import type { Hash } from "../core/hash-types.ts"
@@ -48,6 +49,8 @@ const DEFAULT_RETRY_MS = 1_000
  * `AuditLog` in it is the caller's care, and is noticed (`TamperedError`) rather than prevented.
  */
 export class AuditLog extends HubRecorder implements AsyncDisposable {
+  /** The stored tree, for whoever serves it. */
+  readonly evidence: StoredEvidence
   readonly #store: KnowledgeStore
   readonly #required: boolean
   readonly #readOnly: boolean
@@ -65,6 +68,7 @@ export class AuditLog extends HubRecorder implements AsyncDisposable {
   constructor(store: KnowledgeStore, options: AuditLogOptions = {}) {
     const clock = options.clock ?? systemClock
     super(options.coverage ?? "standard", clock)
+    this.evidence = new StoredEvidence(store)
     this.#store = store
     this.#required = options.required ?? false
     this.#readOnly = options.readOnly ?? false

@@ -1,4 +1,5 @@
 export { AuditLog } from "./audit-log.ts"
+export type { StoredEvidence } from "./evidence.ts"
 export { agentsOf, compileFilter } from "./filter.ts"
 export type { LedgerOptions, PublishedCheckpoint } from "./ledger.ts"
 export { CHECKPOINT_PATH, storedTiles, tilePath } from "./tiles.ts"

@@ -59,10 +59,12 @@ export interface FilterQuery {
 export interface RecordsQuery extends FilterQuery {
   /** Default `"asc"`: oldest first. */
   readonly order?: "asc" | "desc"
-  /** Default 100, at most {@link MAX_PAGE_RECORDS}. For NDJSON and CSV: no default and no limit, and they stream. */
+  /** Default 100, at most {@link MAX_PAGE_RECORDS}. NDJSON and CSV stream; their default is all of them. */
   readonly limit?: number
   /** `next_cursor` of the page before, with the same filters and order. */
   readonly cursor?: string
+  /** Comes before the header `Accept`: for links. */
+  readonly format?: "json" | "ndjson" | "csv"
 }
 
 /** A record in a list. `record` is its line, byte for byte, set into the answer's text. */
@@ -152,6 +154,8 @@ export interface Bucket {
 export interface TailEvents {
   /** `data` is the line, verbatim; `id` its index. */
   readonly record: string
+  /** The same for a line with a carriage return in it, which a stream cannot hold: its UTF-8 bytes in base64. */
+  readonly record_base64: string
   readonly checkpoint: TailCheckpoint
   /** The last event: the service stops, the token was revoked. Connect again, unless the next answer is a refusal. */
   readonly end: TailEnd

@@ -1,4 +1,4 @@
-import type { LogEntry } from "../audit/index.ts"
+import type { LogEntry } from "./types.ts"
 
 /** The columns of an exported log: what most questions are about, and the whole record. */
 export const CSV_COLUMNS = [

@@ -1,0 +1,35 @@
+import type { LogFilter } from "../../audit/index.ts"
+import type { FilterQuery, TokenLimits } from "../../wire/http.ts"
+import type { Parsed } from "./schemas.ts"
+
+/** The log's filter for a request's, narrowed by the reader's limits as far as a filter can say it. */
+export function filterOf(query: Parsed<FilterQuery>, limits: TokenLimits | null): LogFilter {
+  const { agent, channel, task, outcome, from, to, q } = query
+  const kind = kindsOf(query.kind, limits?.kinds)
+  // Of several agents or channels a filter holds one; `visibleTo` sees to all of them.
+  const onlyAgent = agent ?? onlyOne(limits?.agents)
+  const onlyChannel = channel ?? onlyOne(limits?.channels)
+  return {
+    ...(kind === undefined ? {} : { kind }),
+    ...(onlyAgent === undefined ? {} : { agent: onlyAgent }),
+    ...(onlyChannel === undefined ? {} : { channel: onlyChannel }),
+    ...(task === undefined ? {} : { task }),
+    ...(outcome === undefined ? {} : { outcome }),
+    ...(from === undefined ? {} : { from }),
+    ...(to === undefined ? {} : { to }),
+    ...(q === undefined || q === "" ? {} : { text: q }),
+  }
+}
+
+function kindsOf(
+  asked: string | readonly string[] | undefined,
+  allowed: readonly string[] | undefined,
+): readonly string[] | undefined {
+  if (asked === undefined) return allowed
+  const kinds = [asked].flat()
+  return allowed === undefined ? kinds : kinds.filter((kind) => allowed.includes(kind))
+}
+
+function onlyOne(list: readonly string[] | undefined): string | undefined {
+  return list?.length === 1 ? list[0] : undefined
+}

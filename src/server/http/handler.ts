@@ -1,0 +1,152 @@
+import { Hono } from "hono"
+import { compress } from "hono/compress"
+import type { AuditLog } from "../../audit/index.ts"
+import { InvalidInputError, silentLogger, systemClock, systemTimers } from "../../core/index.ts"
+import type { Clock, Logger, Timers } from "../../core/index.ts"
+import type { Hub } from "../../hub/index.ts"
+import {
+  localOnly,
+  requireAll,
+  requireScope,
+  type Access,
+  type Authorize,
+  type RequestInfo,
+} from "./access.ts"
+import { SECURITY_HEADERS } from "./caching.ts"
+import { CheckpointEvents } from "./checkpoint-events.ts"
+import { Feed } from "./feed.ts"
+import { openApiOf } from "./openapi.ts"
+import { problemOf, problemResponse, RequestRefused } from "./problems.ts"
+import { parseFields, queryOf, type Route, type Service } from "./route.ts"
+import { ROUTES } from "./routes.ts"
+
+/** Of a URL, in characters. */
+const MAX_URL_LENGTH = 8_192
+
+export interface HandlerOptions {
+  /** Whose channels and agents are shown. Default: none, and what the records say is all there is. */
+  readonly hub?: Hub
+  /** What comes before the routes in the URL's path: with a leading slash and no trailing one. Default: empty. */
+  readonly basePath?: string
+  /** Default {@link localOnly}. */
+  readonly authorize?: Authorize
+  /** The verifier key of the log's checkpoints, for clients that have none yet to remember. */
+  readonly vkey?: string
+  /** Aborts when the service stops: streams end, with a last checkpoint if there is one. Default: never. */
+  readonly stopping?: AbortSignal
+  readonly clock?: Clock
+  readonly timers?: Timers
+  /** Hears of what fails on our side. Default: nobody does. */
+  readonly logger?: Logger
+}
+
+/** Answers HTTP requests. Never rejects. */
+export type ServiceHandler = (request: Request, info?: RequestInfo) => Promise<Response>
+
+/**
+ * The service as a function from request to answer: mounts wherever there are web-standard requests.
+ *
+ * What it answers is in `wire/http.ts`, and at `/openapi.json`. Who may ask is for `authorize` to say, and by default that
+ * is nobody but this machine. It writes nothing but what is posted to it, and holds nothing open but the tails.
+ *
+ * @throws InvalidInputError for a base path that is none.
+ */
+export function createHandler(log: AuditLog, options: HandlerOptions = {}): ServiceHandler {
+  const { basePath = "", authorize = localOnly } = options
+  if (basePath !== "" && !/^(?:\/[\w.~-]+)+$/.test(basePath)) {
+    throw new InvalidInputError(`a base path is like /audit, not ${JSON.stringify(basePath)}`)
+  }
+  const timers = options.timers ?? systemTimers
+  const logger = options.logger ?? silentLogger
+  const service: Service = {
+    log,
+    hub: options.hub,
+    vkey: options.vkey ?? null,
+    feed: new Feed(log, { timers, logger }),
+    checkpoints: new CheckpointEvents(log),
+    clock: options.clock ?? systemClock,
+    timers,
+    logger,
+    stopping: options.stopping ?? new AbortController().signal,
+  }
+  const app = appOf(service, authorize, basePath)
+  return async (request, info = {}) => {
+    const response = await app.fetch(request, { info })
+    return response
+  }
+}
+
+interface Environment {
+  readonly Bindings: { readonly info: RequestInfo }
+}
+
+function appOf(service: Service, authorize: Authorize, basePath: string): Hono<Environment> {
+  const app = new Hono<Environment>().basePath(basePath)
+  const description = JSON.stringify(openApiOf(ROUTES, basePath))
+
+  app.use(async (context, next) => {
+    await next()
+    for (const [name, value] of Object.entries(SECURITY_HEADERS)) {
+      if (!context.res.headers.has(name)) context.res.headers.set(name, value)
+    }
+  })
+  app.use(compress())
+  app.onError((error) => {
+    const answer = problemOf(error)
+    if (answer.isOurs) service.logger.error({ err: error }, "a request failed")
+    return problemResponse(answer)
+  })
+  app.notFound(() => {
+    throw new RequestRefused(404, "not_found", "there is nothing at this path", {
+      hint: "/openapi.json lists the paths.",
+    })
+  })
+
+  app.get(
+    "/openapi.json",
+    () => new Response(description, { headers: { "content-type": "application/json" } }),
+  )
+  for (const route of ROUTES) {
+    app.on(route.method, route.path, async (context) => {
+      const request = context.req.raw
+      if (request.url.length > MAX_URL_LENGTH) throw urlTooLong()
+      const access = route.needs === null ? NOBODY : await authorize(request, context.env.info)
+      if (route.needs !== null) requireScope(access, route.needs)
+      if (route.needsAll === true) requireAll(access)
+      const query = parseFields(route.query, queryOf(new URL(request.url)), "query")
+      const params = paramsOf(route, context.req.param(), context.req.path.slice(basePath.length))
+      return await route.handle(service, { request, access, query, params, signal: request.signal })
+    })
+  }
+  for (const [path, methods] of methodsByPath()) {
+    app.all(path, () => {
+      throw new RequestRefused(405, "method_not_allowed", `this path takes ${methods.join(" and ")}`, {
+        hint: "Use one of these methods.",
+        headers: { allow: methods.join(", ") },
+      })
+    })
+  }
+  return app
+}
+
+const NOBODY: Access = { name: null, scopes: [], limits: null }
+
+function paramsOf(route: Route, params: Readonly<Record<string, string>>, path: string): unknown {
+  if (route.params !== undefined) return parseFields(route.params, params, "path")
+  return route.path.endsWith("*") ? { rest: path.slice(route.path.length - 1) } : {}
+}
+
+function methodsByPath(): Map<string, string[]> {
+  const methods = new Map<string, string[]>([["/openapi.json", ["GET", "HEAD"]]])
+  for (const { path, method } of ROUTES) {
+    const known = methods.get(path) ?? []
+    methods.set(path, [...known, method, ...(method === "GET" ? ["HEAD"] : [])])
+  }
+  return methods
+}
+
+function urlTooLong(): RequestRefused {
+  return new RequestRefused(414, "uri_too_long", `a URL has at most ${MAX_URL_LENGTH} characters`, {
+    hint: "Ask for less at once.",
+  })
+}

@@ -1,0 +1,187 @@
+import type { AuditLog, LogEntry, QueryOptions } from "../../audit/index.ts"
+import { csvHeader, csvOf } from "../../audit/csv.ts"
+import { InvalidInputError, NotFoundError } from "../../core/index.ts"
+import type { RecordsQuery } from "../../wire/http.ts"
+import { visibleTo, type Access } from "./access.ts"
+import { immutable, respond, UNCACHED } from "./caching.ts"
+import { filterOf } from "./filters.ts"
+import { wrongFields } from "./problems.ts"
+import { route, type Ask, type Route } from "./route.ts"
+import { indexParam, noQuery, recordAnswer, recordsPage, recordsQuery, type Parsed } from "./schemas.ts"
+import { pieces, streamOf } from "./stream.ts"
+
+/** Of a page, unless the request says another one. */
+const DEFAULT_LIMIT = 100
+
+export const recordsRoute: Route = route({
+  id: "listRecords",
+  method: "GET",
+  path: "/v1/records",
+  summary: "Records that pass all filters, a page at a time; as NDJSON or CSV all of them, streamed",
+  needs: "read",
+  query: recordsQuery,
+  headers: { Accept: "application/json, application/x-ndjson (verbatim lines) or text/csv" },
+  answers: {
+    200: {
+      description:
+        "A page; it may hold fewer records than `limit` and is the last only when `next_cursor` is null.",
+      content: [
+        { type: "application/json", schema: recordsPage },
+        { type: "application/x-ndjson" },
+        { type: "text/csv" },
+      ],
+    },
+  },
+  async handle({ log }, ask) {
+    const format = ask.query.format ?? formatOf(ask.request)
+    if (format === "json") return await page(log, ask)
+    if (ask.query.cursor !== undefined) {
+      throw wrongFields([{ in: "query", field: "cursor", message: "a stream has no pages" }])
+    }
+    const entries = (signal: AbortSignal): AsyncIterable<LogEntry> => search(log, ask, signal)
+    const texts = format === "csv" ? csvTexts : lineTexts
+    return new Response(
+      streamOf((signal) => pieces(texts(entries(signal)))),
+      {
+        headers: {
+          ...UNCACHED,
+          "content-type":
+            format === "csv" ? "text/csv; charset=utf-8; header=present" : "application/x-ndjson",
+          "content-disposition": `attachment; filename="records.${format}"`,
+        },
+      },
+    )
+  },
+})
+
+export const recordRoute: Route = route({
+  id: "getRecord",
+  method: "GET",
+  path: "/v1/records/:index",
+  summary: "A record with its exact line",
+  needs: "read",
+  query: noQuery,
+  params: indexParam,
+  answers: {
+    200: {
+      description: "It never changes.",
+      content: [{ type: "application/json", schema: recordAnswer }],
+    },
+  },
+  async handle({ log }, { request, access, params: { index } }) {
+    const { line } = await visibleEntry(log, access, index)
+    const body = `{"index":${index},"line":${JSON.stringify(line)},"record":${line}}`
+    return respond(request, body, { ...immutable(access.name === null), ...JSON_TYPE })
+  },
+})
+
+export const proofRoute: Route = route({
+  id: "getProof",
+  method: "GET",
+  path: "/v1/records/:index/proof",
+  summary: "A tlog-proof of a record, under the newest checkpoint",
+  needs: "read",
+  query: noQuery,
+  params: indexParam,
+  answers: { 200: { description: "C2SP tlog-proof.", content: [{ type: "text/plain" }] } },
+  async handle({ log }, { request, access, params: { index } }) {
+    await visibleEntry(log, access, index)
+    const proof = await prove(log, index)
+    return respond(request, proof, { ...UNCACHED, "content-type": "text/plain; charset=utf-8" })
+  },
+})
+
+const JSON_TYPE = { "content-type": "application/json" }
+
+/**
+ * @throws NotFoundError when there is none, and in the same words when this reader may not see it.
+ */
+export async function visibleEntry(log: AuditLog, access: Access, index: number): Promise<LogEntry> {
+  const visible = visibleTo(access.limits)
+  for await (const entry of log.entries({ from: index, to: index + 1 })) {
+    if (visible === undefined || visible(entry)) return entry
+  }
+  throw new NotFoundError(`there is no record ${index}`)
+}
+
+/** @throws NotFoundError for a log that keeps no tree. */
+export async function prove(log: AuditLog, index: number): Promise<string> {
+  try {
+    return await log.prove(index)
+  } catch (error) {
+    if (!(error instanceof InvalidInputError)) throw error
+    throw new NotFoundError("this log has no checkpoints, and so no proofs", {
+      hint: "Serve it with a ledger.",
+    })
+  }
+}
+
+/**
+ * One page, as text: each record is its line, set in as it is.
+ *
+ * What a filter cannot say of a reader's limits is left out afterwards, so a page may be short; an empty one is passed
+ * over unless it is the last.
+ */
+async function page(
+  log: AuditLog,
+  { request, access, query, signal }: Ask<Parsed<RecordsQuery>, unknown>,
+): Promise<Response> {
+  const visible = visibleTo(access.limits)
+  const { order = "asc", limit = DEFAULT_LIMIT } = query
+  const options: QueryOptions = { ...filterOf(query, access.limits), order, limit, signal }
+  let { cursor } = query
+  for (;;) {
+    const found = await log.query(cursor === undefined ? options : { ...options, cursor })
+    const records = visible === undefined ? found.records : found.records.filter(visible)
+    if (records.length === 0 && found.next_cursor !== null) {
+      cursor = found.next_cursor
+      continue
+    }
+    const items = records.map(({ index, line }) => `{"index":${index},"record":${line}}`).join(",")
+    const next = JSON.stringify(found.next_cursor)
+    const body = `{"records":[${items}],"next_cursor":${next},"size":${found.size}}`
+    return respond(request, body, { ...UNCACHED, ...JSON_TYPE })
+  }
+}
+
+async function* search(
+  log: AuditLog,
+  { access, query }: Ask<Parsed<RecordsQuery>, unknown>,
+  signal: AbortSignal,
+): AsyncGenerator<LogEntry, void, undefined> {
+  const visible = visibleTo(access.limits)
+  const { order = "asc", limit = Infinity } = query
+  let left = limit
+  for await (const entry of log.search({ ...filterOf(query, access.limits), order, signal })) {
+    if (visible !== undefined && !visible(entry)) continue
+    yield entry
+    if (--left <= 0) return
+  }
+}
+
+async function* lineTexts(entries: AsyncIterable<LogEntry>): AsyncGenerator<string, void, undefined> {
+  for await (const { line } of entries) yield `${line}\n`
+}
+
+async function* csvTexts(entries: AsyncIterable<LogEntry>): AsyncGenerator<string, void, undefined> {
+  yield `${csvHeader()}\r\n`
+  for await (const entry of entries) yield `${csvOf(entry)}\r\n`
+}
+
+type Format = "json" | "ndjson" | "csv"
+const FORMATS: Readonly<Record<string, Format>> = {
+  "application/json": "json",
+  "application/x-ndjson": "ndjson",
+  "application/jsonl": "ndjson",
+  "text/csv": "csv",
+}
+
+/** The first of ours that the request names; JSON for who takes anything. */
+function formatOf(request: Request): Format {
+  const accept = request.headers.get("accept") ?? ""
+  for (const range of accept.split(",")) {
+    const format = FORMATS[(range.split(";")[0] ?? "").trim().toLowerCase()]
+    if (format !== undefined) return format
+  }
+  return "json"
+}

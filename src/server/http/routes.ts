@@ -1,0 +1,19 @@
+import { healthRoute, serviceRoute } from "./health.ts"
+import { proofRoute, recordRoute, recordsRoute } from "./records.ts"
+import type { Route } from "./route.ts"
+import { statsRoute } from "./stats.ts"
+import { tailRoute } from "./tail.ts"
+import { checkpointRoute, tileRoute } from "./tree.ts"
+
+/** Every route of the service but its own description. */
+export const ROUTES: readonly Route[] = [
+  recordsRoute,
+  recordRoute,
+  proofRoute,
+  tailRoute,
+  statsRoute,
+  serviceRoute,
+  checkpointRoute,
+  tileRoute,
+  healthRoute,
+]

@@ -1,0 +1,6 @@
+export { everybody, isLocal, isLoopback, localOnly } from "./http/access.ts"
+export type { Access, Authorize, RequestInfo } from "./http/access.ts"
+export { createHandler } from "./http/handler.ts"
+export type { HandlerOptions, ServiceHandler } from "./http/handler.ts"
+export { nodeListener } from "./http/node.ts"
+export type { NodeListener } from "./http/node.ts"
