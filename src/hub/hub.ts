@@ -223,6 +223,11 @@ export class Hub extends HubBase implements AttributedHubApi, HubLink {
     return this.parts.cursors.get(agentId, channelId)
   }
 
+  /** Envelopes that were sent to the agent and not acknowledged. */
+  pendingInbox(agentId: string): number {
+    return this.parts.inboxes.counter.count(agentId)
+  }
+
   reportTurnFailure(
     channelId: string,
     agentId: string,

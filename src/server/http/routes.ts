@@ -1,3 +1,5 @@
+import { agentRoute, agentsRoute } from "./agents.ts"
+import { channelsRoute, storyRoute } from "./channels.ts"
 import { healthRoute, serviceRoute } from "./health.ts"
 import { proofRoute, recordRoute, recordsRoute } from "./records.ts"
 import type { Route } from "./route.ts"
@@ -12,6 +14,10 @@ export const ROUTES: readonly Route[] = [
   proofRoute,
   tailRoute,
   statsRoute,
+  channelsRoute,
+  storyRoute,
+  agentsRoute,
+  agentRoute,
   serviceRoute,
   checkpointRoute,
   tileRoute,
