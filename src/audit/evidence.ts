@@ -1,7 +1,10 @@
-import { HASH_BYTES } from "../core/hash-types.ts"
-import { TILE_WIDTH, type Tile } from "../core/tile.ts"
+import { parseCheckpoint } from "../core/checkpoint.ts"
+import { InvalidInputError } from "../core/errors.ts"
+import { HASH_BYTES, logSize } from "../core/hash-types.ts"
+import { parseNote } from "../core/note.ts"
+import { tileAt, type Tile } from "../core/tile.ts"
 import type { KnowledgeStore } from "../store/contract.ts"
-import { CHECKPOINT_PATH, tilePath } from "./tiles.ts"
+import { CHECKPOINT_PATH, readTile } from "./tiles.ts"
 
 /**
  * What is stored of a log's tree, as it is stored: for whoever serves it to others. Nothing is checked here; whoever
@@ -20,13 +23,27 @@ export class StoredEvidence {
   }
 
   /**
-   * Exactly this tile; `undefined` when there is none of that width. Of a tile that has become full the first hashes are
+   * Exactly this tile; `undefined` unless the stored checkpoint covers it. Of a tile that has become full the first hashes are
    * what it was when it was partial, so that no reader who still has an older checkpoint comes too late.
+   *
+   * What a row holds beyond the checkpoint is nobody's to see: a crash may have left it, and the next writer cuts it off.
    */
   async tile(tile: Tile): Promise<Uint8Array | undefined> {
-    const exact = await this.#store.read(tilePath(tile))
-    if (exact !== undefined || tile.width === TILE_WIDTH) return exact
-    const full = await this.#store.read(tilePath({ ...tile, width: TILE_WIDTH }))
-    return full?.slice(0, tile.width * HASH_BYTES)
+    const covered = tileAt(tile.level, tile.index, logSize(await this.#coveredSize()))
+    if (covered === undefined || covered.width < tile.width) return undefined
+    const bytes = await readTile(this.#store, tile)
+    return bytes.length === tile.width * HASH_BYTES ? bytes : undefined
+  }
+
+  /** In records; 0 before the first checkpoint, and under one that is none. */
+  async #coveredSize(): Promise<number> {
+    const note = await this.checkpoint()
+    if (note === undefined) return 0
+    try {
+      return parseCheckpoint(parseNote(note).text).size
+    } catch (error) {
+      if (error instanceof InvalidInputError) return 0
+      throw error
+    }
   }
 }

@@ -15,7 +15,7 @@ import { FakeTime, seeded, seededBytes, settle, testSeed } from "../../test/supp
 import { FlakyStore } from "../../test/support/flaky-store.ts"
 import { AuditLog } from "./audit-log.ts"
 import { LOG_PATH } from "./paths.ts"
-import { CHECKPOINT_PATH, storedTiles } from "./tiles.ts"
+import { CHECKPOINT_PATH, rowPath, storedTiles } from "./tiles.ts"
 
 const signer = generateSignerKey("test.example/log", "log", seededBytes(1))
 const vkey = formatVerifierKey(signer)
@@ -104,7 +104,8 @@ describe("checkpoints", () => {
     checkTree(proof, logSize(300), rootOf(lines, 300) as never, logSize(5), rootOf(lines, 5) as never)
     await expect(log.prove(lines.length)).rejects.toMatchObject({ code: "not_found" })
     await expect(log.consistency(1, 9999)).rejects.toMatchObject({ code: "not_found" })
-    expect((await store.list("/audit/tile/0")).filter((name) => name.startsWith("000"))).toEqual(["000"])
+    expect(await store.list("/audit/tree")).toEqual(["0", "1"])
+    expect(await store.size(rowPath(0))).toBe(lines.length * 32)
   })
 
   test("prove waits for one that covers the record", async () => {
@@ -167,14 +168,24 @@ describe("opening", () => {
     [
       "a tile of the edge that is another",
       async (store) => {
-        const path = `/audit/tile/0/002.p/${700 % 256}`
-        const tile = (await store.read(path)) ?? new Uint8Array()
-        tile[5] = (tile[5] ?? 0) ^ 1
-        await store.write(path, tile)
+        const path = rowPath(0)
+        const row = (await store.read(path)) ?? new Uint8Array()
+        row[512 * 32 + 5] = (row[512 * 32 + 5] ?? 0) ^ 1
+        await store.write(path, row)
       },
       {},
     ],
-    ["a tile of the edge that is gone", async (store) => await store.delete("/audit/tile/1"), {}],
+    ["a tile of the edge that is gone", async (store) => await store.delete(rowPath(1)), {}],
+    ["a row that is too short", async (store) => await store.truncate(rowPath(0), 699 * 32), {}],
+    [
+      "lines that do not lead to it, when there is no tree",
+      async (store) => {
+        await store.delete("/audit/tree")
+        const text = utf8Text((await store.read(LOG_PATH)) ?? new Uint8Array())
+        await store.write(LOG_PATH, text.replace('"n": 3,', '"n": 4,'))
+      },
+      {},
+    ],
     [
       "a checkpoint signed by nobody we know",
       async (store) => {
@@ -268,17 +279,70 @@ describe("a store that fails", () => {
   })
 })
 
-test("a partial tile that was replaced is read from a wider one", async () => {
+test("a row may be longer than the checkpoint says, and is cut before it grows", async () => {
   const store = new MemoryStore()
   const log = await open(store)
-  await fill(log, 10)
-  await log.checkpoint()
-  await fill(log, 10)
-  await log.checkpoint()
-  const [narrow] = await storedTiles(store)([{ level: 0, index: 0, width: 4 }])
-  expect(narrow?.length).toBe(10 * 32)
   await fill(log, 300)
   await log.checkpoint()
-  const [full] = await storedTiles(store)([{ level: 0, index: 0, width: 4 }])
-  expect(full?.length).toBe(256 * 32)
+  const [narrow] = await storedTiles(store)([{ level: 0, index: 1, width: 4 }])
+  expect(narrow?.length).toBe(4 * 32)
+  // What a crash leaves that comes after the rows and before the checkpoint, or within an append to a row.
+  await store.append(rowPath(0), new Uint8Array(77))
+  await store.append(rowPath(1), new Uint8Array(5))
+  const { evidence } = log
+  expect((await evidence.tile({ level: 0, index: 1, width: 44 }))?.length).toBe(44 * 32)
+  expect((await evidence.tile({ level: 0, index: 0, width: 9 }))?.length).toBe(9 * 32)
+  expect(await evidence.tile({ level: 0, index: 1, width: 45 })).toBeUndefined()
+  expect(await evidence.tile({ level: 2, index: 0, width: 1 })).toBeUndefined()
+  const again = await open(store)
+  await fill(again, 300)
+  await again.checkpoint()
+  const lines = await linesOf(store)
+  expect(await published(store)).toMatchObject({ size: 600, root: rootOf(lines) })
+  for (const index of [0, 299, 300, 599]) {
+    checkProofFile(
+      parseProofFile(await again.prove(index)),
+      lines[index] ?? new Uint8Array(),
+      logPolicy([vkey]),
+    )
+  }
+  expect(await store.size(rowPath(0))).toBe(600 * 32)
+})
+
+test("a row that somebody else has cut is noticed, and no checkpoint is published over it", async () => {
+  const store = new MemoryStore()
+  const log = await open(store)
+  await fill(log, 300)
+  const before = await log.checkpoint()
+  await store.truncate(rowPath(0), 32)
+  await fill(log, 1)
+  await expect(log.checkpoint()).rejects.toMatchObject({ code: "tampered" })
+  expect(utf8Text((await store.read(CHECKPOINT_PATH)) ?? new Uint8Array())).toBe(before)
+})
+
+test("a tree that is not there at all is made again from the lines", async () => {
+  const store = new MemoryStore()
+  const log = await open(store)
+  await fill(log, 700)
+  await log.close()
+  await store.delete("/audit/tree")
+  const again = await open(store)
+  await fill(again, 1)
+  await again.close()
+  const lines = await linesOf(store)
+  expect(await published(store)).toMatchObject({ size: 701, root: rootOf(lines) })
+  await using third = await open(store)
+  checkProofFile(parseProofFile(await third.prove(5)), lines[5] ?? new Uint8Array(), logPolicy([vkey]))
+})
+
+test("hashes are written ahead of the checkpoint, and a checkpoint needs the rest alone", async () => {
+  const store = new MemoryStore()
+  const log = await open(store)
+  await fill(log, 20_000)
+  await settle()
+  expect(await store.size(rowPath(0))).toBeGreaterThanOrEqual(16_384 * 32)
+  expect(await published(store)).toBeUndefined()
+  await log.close()
+  expect(await store.size(rowPath(0))).toBe(20_000 * 32)
+  expect(await published(store)).toMatchObject({ size: 20_000, root: rootOf(await linesOf(store)) })
 })

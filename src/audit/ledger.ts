@@ -3,7 +3,6 @@ import { equalBytes, utf8 } from "../core/bytes.ts"
 import { openCheckpoint, signCheckpoint } from "../core/checkpoint.ts"
 import type { OpenedCheckpoint } from "../core/checkpoint.ts"
 import { TreeFrontier } from "../core/frontier.ts"
-import type { TileData } from "../core/frontier.ts"
 import { logSize, recordIndex } from "../core/hash-types.ts"
 import type { Digest, Hash } from "../core/hash-types.ts"
 import type { SignerKey } from "../core/key.ts"
@@ -20,14 +19,16 @@ import type { KnowledgeStore } from "../store/contract.ts"
 import type { LogExtent } from "./extent.ts"
 import type { LogFiles } from "./log-files.ts"
 import { readBlocks } from "./read.ts"
-import { CHECKPOINT_PATH, partialsPath, storedTiles, tilePath } from "./tiles.ts"
+import { CHECKPOINT_PATH, REMADE_FOLDER, remadePath, rowPath, storedTiles, TreeRows } from "./tiles.ts"
 
 const NEWLINE = 0x0a
 const DEFAULT_INTERVAL_MS = 1_000
+/** How many records' hashes are written at a time between checkpoints: half a mebibyte. */
+const PART_RECORDS = 16_384
 
 const REPAIR_GUIDE =
   "Stop the writers and keep every file. `hansard fsck` names the first bad byte. If it finds the lines good, the tree " +
-  "can be made again from them: move /audit/tile and /audit/checkpoint aside and open the log; if not, restore the log " +
+  "can be made again from them: move /audit/tree and /audit/checkpoint aside and open the log; if not, restore the log " +
   "from a copy that `hansard verify` accepts."
 
 export interface LedgerOptions {
@@ -79,8 +80,7 @@ export class Ledger {
     readonly logger: Logger
   }
   #frontier = new TreeFrontier()
-  /** Taken from the frontier and perhaps not durable: written again with the next checkpoint. */
-  #unwritten: TileData[] = []
+  #rows: TreeRows
   #published: PublishedCheckpoint | undefined
   /** The bytes that were about to replace the published ones when the store failed: it may have done so. */
   #attempted: Uint8Array | undefined
@@ -100,6 +100,7 @@ export class Ledger {
     }
     this.#store = store
     this.#files = files
+    this.#rows = new TreeRows(store, 0)
     this.#extent = extent
     this.#signer = options.signer
     this.#options = options
@@ -130,9 +131,7 @@ export class Ledger {
       await this.#resume(checkpoint)
       this.#published = { text: new TextDecoder().decode(stored), size, root, at: this.#options.clock() }
     }
-    await this.#forEachLine(this.#frontier.size, this.#extent.size, (line) =>
-      this.#frontier.appendRecord(line),
-    )
+    await this.#takeIn(this.#extent.size)
     this.#scheduleIfBehind()
   }
 
@@ -152,6 +151,7 @@ export class Ledger {
   /** These lines are durable. */
   append(leaves: readonly Digest[]): void {
     for (const leaf of leaves) this.#frontier.append(leaf)
+    this.#writeRowsAhead()
     this.#scheduleIfBehind()
   }
 
@@ -222,6 +222,8 @@ export class Ledger {
 
   /** The frontier at the checkpoint's size, from its tiles; and the last lines under them, hashed again. */
   async #resume({ size, root }: OpenedCheckpoint): Promise<void> {
+    if (size > 0 && !(await this.#store.exists(rowPath(0)))) return await this.#remake(size, root)
+    this.#rows = new TreeRows(this.#store, size)
     const firstOfLastTile = size === 0 ? 0 : Math.floor((size - 1) / TILE_WIDTH) * TILE_WIDTH
     try {
       const partials = await storedTiles(this.#store)(edgeTiles(size))
@@ -254,6 +256,40 @@ export class Ledger {
     })
   }
 
+  /**
+   * There is no tree at all, as in a log whose tree was moved aside or was kept in another form: it is made again from
+   * the lines, which have to lead to the checkpoint. Stricter than a tree that is there, and as slow as the log is long.
+   *
+   * Row 0 gets its name last: a crash leaves a whole tree or, again, none.
+   */
+  async #remake(size: number, root: Hash): Promise<void> {
+    await this.#store.delete(REMADE_FOLDER)
+    this.#frontier = new TreeFrontier()
+    this.#rows = new TreeRows(this.#store, 0, remadePath)
+    await this.#takeIn(size)
+    if (!equalBytes(this.#frontier.root(), root)) {
+      throw contradiction("the lines do not lead to the checkpoint, and there is no tree to tell which", 0, 0)
+    }
+    this.#rows.take(this.#frontier.takeRows())
+    await this.#rows.flush()
+    for (let level = this.#rows.levels - 1; level >= 0; level--) {
+      await this.#store.move(remadePath(level), rowPath(level))
+    }
+    this.#rows = new TreeRows(this.#store, size)
+  }
+
+  /** Adds the lines up to `size` to the tree, in constant memory. */
+  async #takeIn(size: number): Promise<void> {
+    for (let from: number = this.#frontier.size; from < size; from = this.#frontier.size) {
+      const to = Math.min(size, from + PART_RECORDS)
+      await this.#forEachLine(from, to, (line) => this.#frontier.appendRecord(line))
+      if (this.#frontier.size < to) throw new Error(`bug: the log ends before record ${to}`)
+      if (to === size) return
+      this.#rows.take(this.#frontier.takeRows())
+      await this.#rows.flush()
+    }
+  }
+
   /** The exact bytes of the lines `[from, to)`, without their newlines. */
   async #forEachLine(from: number, to: number, each: (line: Uint8Array) => void): Promise<void> {
     for await (const { firstIndex, bytes } of readBlocks(this.#files, this.#extent, { from, to })) {
@@ -273,16 +309,13 @@ export class Ledger {
     const size = this.#frontier.size
     if (this.#published?.size === size && this.#isOwn) return
     const root = this.#frontier.root()
-    this.#unwritten = [...this.#unwritten, ...this.#frontier.takeTiles()]
-    const tiles = this.#unwritten
-    await Promise.all(tiles.map(({ tile, bytes }) => this.#store.write(tilePath(tile), bytes)))
-    this.#unwritten = this.#unwritten.filter((tile) => !tiles.includes(tile))
+    this.#rows.take(this.#frontier.takeRows())
+    await this.#rows.flush()
 
     const text = signCheckpoint({ origin: this.#signer.name, size, root }, [noteSigner(this.#signer)])
     await this.#swap(utf8(text))
     this.#published = { text, size, root, at: this.#options.clock() }
     this.#isOwn = true
-    await this.#tidy(tiles)
   }
 
   async #swap(next: Uint8Array): Promise<void> {
@@ -299,14 +332,15 @@ export class Ledger {
     throw contradiction("somebody else has published a checkpoint of this log", this.#published?.size ?? 0, 0)
   }
 
-  /** Partial tiles that a full one has replaced. What a crash leaves of them harms nobody. */
-  async #tidy(tiles: readonly TileData[]): Promise<void> {
-    for (const { tile } of tiles) {
-      if (tile.width !== TILE_WIDTH) continue
-      await this.#store.delete(partialsPath(tile)).catch((error: unknown) => {
-        this.#options.logger.warn({ err: error }, "partial tiles could not be removed")
-      })
-    }
+  /**
+   * What fills a part of a row is written before a checkpoint asks for it: otherwise a second's hashes, ten megabytes of them,
+   * would be in the way of the records at once.
+   */
+  #writeRowsAhead(): void {
+    if (this.#frontier.size - this.#rows.size < PART_RECORDS) return
+    this.#rows.take(this.#frontier.takeRows())
+    // What fails is kept and tried again with the checkpoint, which tells of it.
+    this.#rows.flush().catch(() => {})
   }
 
   #scheduleIfBehind(): void {

@@ -7,18 +7,11 @@ import { MAX_ENTRY_BYTES, parseEntryBundle } from "../core/entry-bundle.ts"
 import { logSize, type LogSize } from "../core/hash-types.ts"
 import { MAX_NOTE_BYTES } from "../core/note.ts"
 import { systemTimers, type Timers } from "../core/system.ts"
-import {
-  formatEntriesPath,
-  formatTilePath,
-  newEntryBundles,
-  TILE_BYTES,
-  TILE_WIDTH,
-  type Tile,
-} from "../core/tile.ts"
+import { formatEntriesPath, formatTilePath, newEntryBundles, TILE_BYTES, TILE_WIDTH } from "../core/tile.ts"
 import type { LogBytes, LogSource } from "../core/verify-source.ts"
 import type { KnowledgeStore } from "../store/contract.ts"
 import { LogFiles } from "./log-files.ts"
-import { CHECKPOINT_PATH, partialsPath, tilePath } from "./tiles.ts"
+import { CHECKPOINT_PATH, readTile } from "./tiles.ts"
 
 /** Per read. */
 const BLOCK_BYTES = 256 * 1024
@@ -34,16 +27,6 @@ export function storeLogSource(store: KnowledgeStore): LogSource {
     const bytes = await store.readRange(path, 0, max + 1)
     return bytes.length > 0 || (await store.read(path)) !== undefined ? bytes : undefined
   }
-  const readTile = async (tile: Tile): Promise<Uint8Array | undefined> => {
-    for (const path of [tilePath(tile), tilePath({ ...tile, width: TILE_WIDTH })]) {
-      const bytes = await readWithin(path, TILE_BYTES)
-      if (bytes !== undefined) return bytes
-    }
-    // A partial tile that a wider one has replaced meanwhile.
-    const folder = partialsPath(tile)
-    const widths = (await store.list(folder)).map(Number).filter((width) => width >= tile.width)
-    return widths.length === 0 ? undefined : await readWithin(`${folder}/${Math.min(...widths)}`, TILE_BYTES)
-  }
   return {
     checkpoint: () => readWithin(CHECKPOINT_PATH, MAX_NOTE_BYTES),
     async *lines(): AsyncGenerator<LogBytes, void, undefined> {
@@ -55,7 +38,13 @@ export function storeLogSource(store: KnowledgeStore): LogSource {
         offset += bytes.length
       }
     },
-    readTiles: (tiles) => Promise.all(tiles.map(readTile)),
+    readTiles: (tiles) =>
+      Promise.all(
+        tiles.map(async (tile) => {
+          const bytes = await readTile(store, tile)
+          return bytes.length === 0 ? undefined : bytes
+        }),
+      ),
   }
 }
 

@@ -1,41 +1,133 @@
-import { NotFoundError } from "../core/errors.ts"
+import { invariant, NotFoundError, TamperedError } from "../core/errors.ts"
+import type { RowHashes } from "../core/frontier.ts"
+import { HASH_BYTES } from "../core/hash-types.ts"
+import { formatTilePath, TILE_BYTES, TILE_WIDTH } from "../core/tile.ts"
 import type { Tile } from "../core/tile.ts"
-import { formatTilePath, TILE_WIDTH } from "../core/tile.ts"
 import type { ReadTiles } from "../core/tile-reader.ts"
 import type { KnowledgeStore } from "../store/contract.ts"
 
 /** The newest signed checkpoint. */
 export const CHECKPOINT_PATH = "/audit/checkpoint"
 
-/** Where a tile lies in the store: C2SP tlog-tiles below `/audit`. */
-export function tilePath(tile: Tile): string {
-  return `/audit/${formatTilePath(tile)}`
+/**
+ * Where the hashes of a tile level lie: one after another, 32 bytes each, so that tile N of the level is the 8,192
+ * bytes from N × 8,192 on, and a partial tile the first of them.
+ */
+export function rowPath(level: number): string {
+  return `/audit/tree/${level}`
 }
 
-/** The folder with the partial states of a tile, once it is full: of no more use. */
-export function partialsPath(tile: Tile): string {
-  return `${tilePath({ ...tile, width: TILE_WIDTH })}.p`
+/** A tree that is being made again, until it is whole. */
+export const REMADE_FOLDER = "/audit/tree.new"
+
+export function remadePath(level: number): string {
+  return `${REMADE_FOLDER}/${level}`
+}
+
+/** The bytes of a tile; fewer than its width takes, and none at all, when the row ends sooner. */
+export function readTile(store: KnowledgeStore, { level, index, width }: Tile): Promise<Uint8Array> {
+  const start = index * TILE_BYTES
+  return store.readRange(rowPath(level), start, start + width * HASH_BYTES)
+}
+
+/** Reads tiles of a store. @throws NotFoundError, from the reader, for a tile that is not there. */
+export function storedTiles(store: KnowledgeStore): ReadTiles {
+  return (tiles) =>
+    Promise.all(
+      tiles.map(async (tile) => {
+        const bytes = await readTile(store, tile)
+        if (bytes.length < tile.width * HASH_BYTES)
+          throw new NotFoundError(`there is no ${formatTilePath(tile)}`)
+        return bytes
+      }),
+    )
 }
 
 /**
- * Reads tiles of a store. Where a partial tile has been replaced by a wider one meanwhile, that one stands in, as
- * tlog-tiles has it: what is too much is ignored by the reader.
+ * Writes the rows of a tree: by one writer, from the frontier that grows the tree.
  *
- * @throws NotFoundError, from the reader, for a tile that is not there in any width.
+ * Why rows and not a file a tile: at 300,000 records a second a tile is full every millisecond, and a file costs a name, a
+ * sync and its share of a folder's sync. A row costs one append a checkpoint.
+ *
+ * **Order.** When {@link flush} resolves, every hash that was taken from the frontier is durable. A row may be longer
+ * than any checkpoint needs, after a crash or before the next checkpoint: nobody reads further than a checkpoint
+ * says, and a writer that starts anew cuts the rows first.
  */
-export function storedTiles(store: KnowledgeStore): ReadTiles {
-  return (tiles) => Promise.all(tiles.map((tile) => readTile(store, tile)))
-}
+export class TreeRows {
+  readonly #store: KnowledgeStore
+  readonly #path: (level: number) => string
+  /** By level: what is to be appended, in order. Owned by `take` and `flush`. */
+  readonly #waiting: Uint8Array[][] = []
+  /** By level, in bytes: how long the row is, all of it durable. Owned by `flush`. */
+  readonly #lengths: number[] = []
+  /** Rows whose file is just as long. The others' may be longer: found so, or left so by an append that failed. */
+  readonly #certain = new Set<number>()
+  #size: number
+  /** Writing happens one at a time. */
+  #flushing: Promise<void> = Promise.resolve()
 
-async function readTile(store: KnowledgeStore, tile: Tile): Promise<Uint8Array> {
-  const exact = await store.read(tilePath(tile))
-  if (exact !== undefined) return exact
-  const full = await store.read(tilePath({ ...tile, width: TILE_WIDTH }))
-  if (full !== undefined) return full
-  const folder = partialsPath(tile)
-  const wider = (await store.list(folder)).map(Number).filter((width) => width >= tile.width)
-  const width = Math.min(...wider)
-  const bytes = Number.isFinite(width) ? await store.read(`${folder}/${width}`) : undefined
-  if (bytes === undefined) throw new NotFoundError(`there is no ${tilePath(tile)}`)
-  return bytes
+  /** @param size of the tree whose rows are durable, in records: a row that is longer is cut before it grows. */
+  constructor(store: KnowledgeStore, size: number, path: (level: number) => string = rowPath) {
+    this.#store = store
+    this.#path = path
+    this.#size = size
+    for (let level = 0, hashes = size; level === 0 || hashes > 0; level++) {
+      this.#lengths[level] = hashes * HASH_BYTES
+      hashes = Math.floor(hashes / TILE_WIDTH)
+    }
+  }
+
+  /** Of the tree whose hashes were taken, in records. */
+  get size(): number {
+    return this.#size
+  }
+
+  /** How many of them have hashes that were taken. */
+  get levels(): number {
+    return this.#waiting.length
+  }
+
+  /** What the frontier has that is new. Within the call nothing is written. */
+  take(rows: readonly RowHashes[]): void {
+    for (const { level, first, bytes } of rows) {
+      const waiting = (this.#waiting[level] ??= [])
+      const before = waiting.reduce((sum, { length }) => sum + length, this.#lengthOf(level))
+      invariant(first * HASH_BYTES === before, "a row goes on where it ends")
+      waiting.push(bytes)
+      if (level === 0) this.#size = first + bytes.length / HASH_BYTES
+    }
+  }
+
+  /** Makes everything durable that was taken. Calls take turns. @throws the store's errors; then what waits is kept for the next call. */
+  flush(): Promise<void> {
+    const flushing = this.#flushing.then(() => this.#write())
+    this.#flushing = flushing.catch(() => {})
+    return flushing
+  }
+
+  async #write(): Promise<void> {
+    await Promise.all(this.#waiting.map((parts, level) => this.#append(level, parts)))
+  }
+
+  async #append(level: number, parts: Uint8Array[]): Promise<void> {
+    const count = parts.length
+    if (count === 0) return
+    const bytes = Buffer.concat(parts)
+    const path = this.#path(level)
+    const length = this.#lengthOf(level)
+    if (!this.#certain.delete(level)) await this.#store.truncate(path, length)
+    const offset = await this.#store.append(path, bytes)
+    if (offset !== length) {
+      throw new TamperedError(`${path} was ${length} bytes long and is now ${offset}`, 0, offset, {
+        hint: "Somebody else has changed it. Move /audit/tree aside and open the log: the tree is made again from the lines.",
+      })
+    }
+    this.#certain.add(level)
+    this.#lengths[level] = length + bytes.length
+    parts.splice(0, count)
+  }
+
+  #lengthOf(level: number): number {
+    return this.#lengths[level] ?? 0
+  }
 }

@@ -1,5 +1,5 @@
 import type { FileHandle } from "node:fs/promises"
-import { CHECKPOINT_PATH, storedTiles, tilePath } from "../audit/index.ts"
+import { CHECKPOINT_PATH, storedTiles, TreeRows } from "../audit/index.ts"
 import { equalBytes } from "../core/bytes.ts"
 import { signCheckpoint } from "../core/checkpoint.ts"
 import { TamperedError } from "../core/errors.ts"
@@ -12,14 +12,14 @@ import { falseLines } from "./ledger-view.ts"
 import type { StoredHead } from "./ledger-view.ts"
 import { rawLines } from "./raw-lines.ts"
 
-/** How many records go into the tree before their tiles are written: a multiple of 256 tiles' worth. */
+/** How many records go into the tree before their hashes are written: a multiple of 256 tiles' worth. */
 const TILES_EVERY = TILE_WIDTH * TILE_WIDTH
 
 /**
- * Keeps tiles and a checkpoint for a file of lines that another program appends to. The lines are read and never
+ * Keeps a tree and a checkpoint for a file of lines that another program appends to. The lines are read and never
  * copied, and the file is never changed.
  *
- * A checkpoint is signed over lines that this process has read and synced, after their tiles are durable. What the file
+ * A checkpoint is signed over lines that this process has read and synced, after their hashes are durable. What the file
  * holds is compared with the tree when the sealer starts, and by {@link recheck}: a line that changes in between is
  * found then, and not when it changes.
  */
@@ -28,6 +28,7 @@ export class Sealer {
   readonly #file: FileHandle
   readonly #signer: SignerKey
   #frontier = new TreeFrontier()
+  readonly #rows: TreeRows
   /** In the file: after the last line that is in the tree. */
   #offset = 0
   #head: StoredHead | undefined
@@ -42,6 +43,7 @@ export class Sealer {
     this.#file = file
     this.#signer = signer
     this.#head = head
+    this.#rows = new TreeRows(store, head?.size ?? 0)
   }
 
   /** Reads what is sealed already again. @throws TamperedError when it is not what the checkpoint covers. */
@@ -122,7 +124,7 @@ export class Sealer {
       if (offset + bytes.length + 1 > fileBytes) break
       this.#frontier.appendRecord(bytes)
       this.#offset = offset + bytes.length + 1
-      if (this.#frontier.size % TILES_EVERY === 0) await this.#writeTiles()
+      if (this.#frontier.size % TILES_EVERY === 0) await this.#writeRows()
     }
     const size = this.#frontier.size
     const added = size - this.size
@@ -131,7 +133,7 @@ export class Sealer {
   }
 
   async #publish(): Promise<void> {
-    const full = await this.#writeTiles()
+    await this.#writeRows()
     const { size } = this.#frontier
     const root = this.#frontier.root()
     const origin = this.#signer.name
@@ -140,13 +142,10 @@ export class Sealer {
       throw new TamperedError("somebody else has published a checkpoint of this log", this.size, 0)
     }
     this.#head = { origin, size, root, text }
-    for (const folder of full) await this.#store.delete(folder)
   }
 
-  /** @returns the folders of the partial tiles that full ones have replaced. */
-  async #writeTiles(): Promise<string[]> {
-    const tiles = this.#frontier.takeTiles()
-    await Promise.all(tiles.map(({ tile, bytes }) => this.#store.write(tilePath(tile), bytes)))
-    return tiles.filter(({ tile }) => tile.width === TILE_WIDTH).map(({ tile }) => `${tilePath(tile)}.p`)
+  async #writeRows(): Promise<void> {
+    this.#rows.take(this.#frontier.takeRows())
+    await this.#rows.flush()
   }
 }

@@ -20,6 +20,14 @@ export interface TileData {
   readonly bytes: Uint8Array
 }
 
+/** Hashes of one tile level, next to one another: what rows of hashes grow by. */
+export interface RowHashes {
+  readonly level: number
+  /** Which hash of its level the first is. */
+  readonly first: number
+  readonly bytes: Uint8Array
+}
+
 /**
  * The right edge of a growing tree: all that a writer needs to remember of it.
  *
@@ -28,7 +36,7 @@ export interface TileData {
  * not buffers (see {@link Digest}), and none of them a root: ask for a root once a checkpoint.
  *
  * Memory: the hashes of the unfinished tiles, fewer than 256 a level, and of the finished ones until
- * {@link takeTiles} hands them over.
+ * {@link takeTiles} or {@link takeRows} hands them over.
  */
 export class TreeFrontier {
   /** Owned by {@link append} and {@link resume}. In records. */
@@ -36,8 +44,8 @@ export class TreeFrontier {
   /** By tree level: the newest perfect subtree there. It is part of the edge if the size has that bit. */
   readonly #edge: Digest[] = []
   /** By tile level: the hashes of the tile that is not full yet, then of those that are and were not taken. */
-  readonly #rows: Digest[][] = []
-  /** Owned by {@link takeTiles} and {@link resume}: the size whose tiles the caller has. */
+  readonly #rows: Row[] = []
+  /** Owned by {@link takeTiles}, {@link takeRows} and {@link resume}: the size whose tiles the caller has. */
   #taken = 0
 
   /**
@@ -60,7 +68,7 @@ export class TreeFrontier {
         )
       }
       // A level below without a partial tile has a row all the same: its next tile starts there.
-      while (frontier.#rows.length <= level) frontier.#rows.push([])
+      while (frontier.#rows.length <= level) frontier.#rows.push(new Row())
       // Fewer than 256 hashes from a multiple of 256 on: what they complete stays below the next tile level.
       for (let k = 0; k < width; k++) {
         frontier.#complete(level * TILE_HEIGHT, index * TILE_WIDTH + k, digestAt(bytes, k * HASH_BYTES))
@@ -113,22 +121,38 @@ export class TreeFrontier {
   takeTiles(): TileData[] {
     const tiles = newTiles(this.#taken as LogSize, this.size)
     const data = tiles.map((tile) => {
-      const row = this.#rows[tile.level] ?? []
+      const row = this.#rows[tile.level] ?? new Row()
       // A row starts with the tile that the caller has in part.
       const first = Math.floor(this.#taken / TILE_WIDTH ** (tile.level + 1))
       const start = (tile.index - first) * TILE_WIDTH
-      return { tile, bytes: bytesOf(row.slice(start, start + tile.width)) }
+      return { tile, bytes: row.slice(start, start + tile.width) }
     })
-    // What is full is done with; what is left begins the next tile.
-    for (const row of this.#rows) row.splice(0, row.length - (row.length % TILE_WIDTH))
-    this.#taken = this.#size
+    this.#forgetTaken()
     return data
+  }
+
+  /** The same as hashes that each level has more than at the last call, lowest level first: no hash comes twice. */
+  takeRows(): RowHashes[] {
+    const rows: RowHashes[] = []
+    for (const [level, row] of this.#rows.entries()) {
+      const first = Math.floor(this.#taken / TILE_WIDTH ** level)
+      const bytes = row.slice(first % TILE_WIDTH, row.length)
+      if (bytes.length > 0) rows.push({ level, first, bytes })
+    }
+    this.#forgetTaken()
+    return rows
+  }
+
+  /** What is full is done with; what is left begins the next tile. */
+  #forgetTaken(): void {
+    for (const row of this.#rows) row.dropFirst(row.length - (row.length % TILE_WIDTH))
+    this.#taken = this.#size
   }
 
   /** Subtree `n` of a tree level has this hash; so have those that it completes. */
   #complete(level: number, n: number, digest: Digest): void {
     for (;;) {
-      if (level % TILE_HEIGHT === 0) (this.#rows[level / TILE_HEIGHT] ??= []).push(digest)
+      if (level % TILE_HEIGHT === 0) (this.#rows[level / TILE_HEIGHT] ??= new Row()).push(digest)
       if (n % 2 === 0) {
         this.#edge[level] = digest
         return
@@ -142,10 +166,32 @@ export class TreeFrontier {
   }
 }
 
-/** The file that a row of hashes is. */
-function bytesOf(row: readonly Digest[]): Uint8Array {
-  const bytes = new Uint8Array(row.length * HASH_BYTES)
-  let at = 0
-  for (const digest of row) for (let i = 0; i < HASH_BYTES; i++) bytes[at++] = digest.charCodeAt(i)
-  return bytes
+/** Hashes as they are stored. Bytes and not texts: what lives until the next checkpoint is not copied by collections. */
+class Row {
+  #bytes = new Uint8Array(TILE_BYTES)
+  /** In hashes. */
+  length = 0
+
+  push(digest: Digest): void {
+    let at = this.length * HASH_BYTES
+    if (at === this.#bytes.length) {
+      const larger = new Uint8Array(at * 2)
+      larger.set(this.#bytes)
+      this.#bytes = larger
+    }
+    const bytes = this.#bytes
+    for (let i = 0; i < HASH_BYTES; i++) bytes[at++] = digest.charCodeAt(i)
+    this.length++
+  }
+
+  /** A copy of the hashes `[start, end)`. */
+  slice(start: number, end: number): Uint8Array {
+    return this.#bytes.slice(start * HASH_BYTES, end * HASH_BYTES)
+  }
+
+  dropFirst(count: number): void {
+    if (count === 0) return
+    this.#bytes.copyWithin(0, count * HASH_BYTES, this.length * HASH_BYTES)
+    this.length -= count
+  }
 }

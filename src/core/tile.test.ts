@@ -260,6 +260,36 @@ describe("the frontier", () => {
     )
   })
 
+  test("hands out the hashes of each level once and in order, which make the same tiles", () => {
+    const steps = fc
+      .array(fc.nat(SIZE), { minLength: 1, maxLength: 8 })
+      .map((sizes) => sizes.sort((a, b) => a - b))
+    fc.assert(
+      fc.property(steps, fc.nat(SIZE), (sizes, start) => {
+        const frontier = TreeFrontier.resume(
+          logSize(start),
+          root(start),
+          edgeTiles(logSize(start)).map(tileBytes),
+        )
+        const rows = new Map<number, number>()
+        for (const size of [...sizes, SIZE]) {
+          for (let i: number = frontier.size; i < size; i++)
+            frontier.append(digestAt(model.leaves[i] ?? Buffer.alloc(32)))
+          for (const { level, first, bytes } of frontier.takeRows()) {
+            expect(first).toBe(rows.get(level) ?? Math.floor(start / 256 ** level))
+            rows.set(level, first + bytes.length / 32)
+            for (let n = 0; n < bytes.length / 32; n++) {
+              const wanted = model.root((first + n) * 256 ** level, (first + n + 1) * 256 ** level)
+              expect(equalBytes(bytes.subarray(n * 32, n * 32 + 32), wanted)).toBe(true)
+            }
+          }
+        }
+        expect(frontier.takeRows()).toEqual([])
+      }),
+      { numRuns: 40 },
+    )
+  })
+
   test("goes on from the partial tiles as if it had never stopped", () => {
     for (const size of [0, 1, 2, 255, 256, 257, 511, 512, 513, 1_000, 1_792, 1_999, 2_000]) {
       const resumed = TreeFrontier.resume(logSize(size), root(size), edgeTiles(logSize(size)).map(tileBytes))

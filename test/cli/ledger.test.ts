@@ -343,10 +343,10 @@ describe("prove", () => {
 
   test("refuses damaged tiles and checkpoints", () => {
     const dir = dataFolder()
-    const tile = join(dir, "store/audit/tile/0/000.p/5")
+    const row = join(dir, "store/audit/tree/0")
     const checkpoint = join(dir, "store/audit/checkpoint")
     for (const [path, at] of [
-      [tile, 33],
+      [row, 33],
       [checkpoint, 40],
       [checkpoint, 130],
     ] as const) {
@@ -477,7 +477,7 @@ describe("seal", () => {
     const dir = join(tempFolder(), "sealed")
     const seal = (): ReturnType<typeof hansard> => hansard(["seal", file, "--dir", dir])
     expect(seal()).toEqual({ status: 0, stdout: '{"sealed":300,"size":300}\n', stderr: "" })
-    expect(readdirSync(join(dir, "store/audit")).sort()).toEqual(["checkpoint", "sealed.json", "tile"])
+    expect(readdirSync(join(dir, "store/audit")).sort()).toEqual(["checkpoint", "sealed.json", "tree"])
     expect(seal().stdout).toBe('{"sealed":0,"size":300}\n')
     appendFileSync(file, LINES.slice(300).join("") + '{"torn')
     expect(seal().stdout).toBe('{"sealed":300,"size":600}\n')

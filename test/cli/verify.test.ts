@@ -8,6 +8,7 @@ import {
   OTHER_SIGNER,
   recordLine,
   recordLines,
+  rowsOf,
   VKEY,
   WITNESS,
   type MadeLog,
@@ -20,7 +21,12 @@ const lines = recordLines(300)
 
 function put(folder: string, { lines: bytes, checkpoint, tiles }: MadeLog): void {
   const audit = join(folder, "store/audit")
-  const files = new Map<string, Uint8Array>([...tiles, ["audit.jsonl", bytes], ["checkpoint", checkpoint]])
+  const own: [string, Uint8Array][] = [
+    ["audit.jsonl", bytes],
+    ["checkpoint", checkpoint],
+  ]
+  // As a static tree too, for those who have nothing but files.
+  const files = new Map<string, Uint8Array>([...tiles, ...rowsOf(tiles), ...own])
   for (const [path, content] of files) {
     mkdirSync(dirname(join(audit, path)), { recursive: true })
     writeFileSync(join(audit, path), content)
@@ -153,11 +159,11 @@ test("fsck: names the first bad byte, and changes nothing", () => {
   const made = makeLog(lines)
   put(folder, made)
   expect(hansard(["fsck", "--dir", folder])).toMatchObject({ status: 0 })
-  const tile = join(folder, "store/audit/tile/0/000")
-  const bytes = readFileSync(tile)
+  const row = join(folder, "store/audit/tree/0")
+  const bytes = readFileSync(row)
   bytes[77] = (bytes[77] ?? 0) ^ 1
-  writeFileSync(tile, bytes)
+  writeFileSync(row, bytes)
   const bad = hansard(["fsck", "--dir", folder])
-  expect(bad).toMatchObject({ status: 1, stdout: expect.stringContaining("audit/tile/0/000, byte 77") })
-  expect(readFileSync(tile)).toEqual(bytes)
+  expect(bad).toMatchObject({ status: 1, stdout: expect.stringContaining("audit/tree/0, byte 77") })
+  expect(readFileSync(row)).toEqual(bytes)
 })

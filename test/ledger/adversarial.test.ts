@@ -195,6 +195,6 @@ test("a store is read like a server", async () => {
   expect((await verifyLog(storeLogSource(store), pinned)).claims.tiles.status).toBe("proved")
   await store.write("/audit/checkpoint", new Uint8Array(2 ** 21))
   expect((await storeLogSource(store).checkpoint())?.length).toBe(2 ** 20 + 1)
-  await store.delete("/audit/tile/0/000")
+  await store.delete("/audit/tree/0")
   expect((await verifyLog(storeLogSource(store), pinned)).claims.authorship.status).toBe("false")
 })

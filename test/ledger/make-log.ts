@@ -6,7 +6,7 @@ import { TreeFrontier, type TileData } from "../../src/core/frontier.ts"
 import { formatVerifierKey, signerKey, type SignerKey } from "../../src/core/key.ts"
 import { encodeLine } from "../../src/core/line.ts"
 import { noteSigner } from "../../src/core/note.ts"
-import { formatTilePath } from "../../src/core/tile.ts"
+import { formatTilePath, parseTilePath, TILE_BYTES } from "../../src/core/tile.ts"
 import type { LogSource } from "../../src/core/verify-source.ts"
 
 export const ORIGIN = "log.example/audit"
@@ -93,6 +93,22 @@ export async function storeOf({ lines, checkpoint, tiles }: MadeLog): Promise<Me
   const store = new MemoryStore()
   await store.write("/audit/audit.jsonl", lines)
   await store.write("/audit/checkpoint", checkpoint)
-  for (const [path, bytes] of tiles) await store.write(`/audit/${path}`, bytes)
+  for (const [path, bytes] of rowsOf(tiles)) await store.write(`/audit/${path}`, bytes)
   return store
+}
+
+/** The rows that a store keeps instead of tiles: `tree/0`, `tree/1` and so on. */
+export function rowsOf(tiles: MadeLog["tiles"]): Map<string, Uint8Array> {
+  const rows = new Map<string, Uint8Array>()
+  for (const [path, bytes] of tiles) {
+    const { level, index } = parseTilePath(path)
+    const row = `tree/${level}`
+    const before = rows.get(row) ?? new Uint8Array()
+    const end = Math.max(before.length, index * TILE_BYTES + bytes.length)
+    const after = new Uint8Array(end)
+    after.set(before)
+    after.set(bytes, index * TILE_BYTES)
+    rows.set(row, after)
+  }
+  return rows
 }

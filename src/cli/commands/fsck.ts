@@ -1,5 +1,7 @@
 import { Command } from "commander"
+import { rowPath } from "../../audit/index.ts"
 import { storeLogSource } from "../../audit/log-source.ts"
+import { parseTilePath, TILE_BYTES } from "../../core/tile.ts"
 import { CLAIMS, isGood, verdictToJson, type Finding, type LogVerdict } from "../../core/verdict.ts"
 import { verifyLog } from "../../core/verify.ts"
 import { visible } from "../colours.ts"
@@ -68,10 +70,20 @@ function problemsOf(verdict: LogVerdict): Problem[] {
       add(claim === "authorship" ? "audit/checkpoint" : LOG, found.because, found.byteOffset)
     }
   }
-  for (const finding of verdict.findings) add(pathOf(finding), finding.message, finding.byteOffset)
+  for (const finding of verdict.findings) {
+    const { path, byteOffset } = inRow(finding) ?? { path: pathOf(finding), byteOffset: finding.byteOffset }
+    add(path, finding.message, byteOffset)
+  }
   return problems
 }
 
-function pathOf({ where, path }: Finding): string {
-  return where === "line" ? LOG : where === "tile" ? `audit/${path ?? "tile"}` : "audit/checkpoint"
+function pathOf({ where }: Finding): string {
+  return where === "line" ? LOG : where === "tile" ? "audit/tree" : "audit/checkpoint"
+}
+
+/** Where a tile lies in the store: a part of its level's row. */
+function inRow({ where, path, byteOffset }: Finding): { path: string; byteOffset: number } | undefined {
+  if (where !== "tile" || path === undefined) return undefined
+  const { level, index } = parseTilePath(path)
+  return { path: rowPath(level).slice(1), byteOffset: index * TILE_BYTES + (byteOffset ?? 0) }
 }

@@ -38,7 +38,7 @@ export function sealCommand(shell: Shell, _setStatus: (status: number) => void):
     )
     .addHelpText(
       "after",
-      "\nKeeps D/store/audit/checkpoint and tile/, and remembers where the file is; every command that reads finds it." +
+      "\nKeeps D/store/audit/checkpoint and tree/, and remembers where the file is; every command that reads finds it." +
         "\nEach run reads all that is sealed again: when the file lost a line, or one has changed, it exits 1 and signs nothing." +
         '\nThe last line out is {"sealed":N,"size":N}.',
     )
