@@ -27,6 +27,8 @@ function run(task, args) {
       return 0
     case "build":
       return build({ force: true })
+    case "viewer":
+      return buildViewer(false)
     case "hansard":
       return build() || exec(node, [join(root, "dist/cli/bin.js"), ...args], { inPlace: true })
     case "typecheck":
@@ -48,14 +50,34 @@ function run(task, args) {
 }
 
 function typecheck() {
-  return bin("tsc", ["-p", "tsconfig.json"]) || bin("tsc", ["-p", "tsconfig.browser.json"])
+  return (
+    bin("tsc", ["-p", "tsconfig.json"]) ||
+    bin("tsc", ["-p", "tsconfig.browser.json"]) ||
+    bin("tsc", ["-p", "tsconfig.viewer.json"])
+  )
 }
 
+/** The library, then the page: each made again only when what it is made of has changed. */
 function build({ force = false } = {}) {
-  const stamp = join(root, "dist/.built")
-  const inputs = newest([join(root, "src"), join(root, "package.json"), join(root, "tsconfig.build.json")])
+  return buildLibrary(force) || buildViewer(force)
+}
+
+function buildLibrary(force) {
+  const inputs = ["src", "package.json", "tsconfig.build.json"]
+  return ifChanged("dist/.built", inputs, force, () => bin("tsc", ["-p", "tsconfig.build.json"]))
+}
+
+function buildViewer(force) {
+  const rooms = ["core", "model", "wire", "client", "viewer"].map((room) => `src/${room}`)
+  const inputs = [...rooms, "package-lock.json", "vite.config.ts"]
+  return ifChanged("dist/viewer/.built", inputs, force, () => bin("vite", ["build"]))
+}
+
+function ifChanged(stampPath, inputPaths, force, make) {
+  const stamp = join(root, stampPath)
+  const inputs = newest(inputPaths.map((path) => join(root, path)).filter((path) => existsSync(path)))
   if (!force && existsSync(stamp) && statSync(stamp).mtimeMs >= inputs) return 0
-  const code = bin("tsc", ["-p", "tsconfig.build.json"])
+  const code = make()
   if (code === 0) writeFileSync(stamp, "")
   return code
 }
@@ -127,7 +149,7 @@ function developmentNode() {
 
 /** A package's command, run by the development Node. */
 function bin(name, args) {
-  const manifest = ["typescript", "vitest", "prettier", "publint", "@arethetypeswrong/cli"]
+  const manifest = ["typescript", "vite", "vitest", "prettier", "publint", "@arethetypeswrong/cli"]
     .map((packageName) => join(modules, packageName))
     .map((folder) => [folder, JSON.parse(readFileSync(join(folder, "package.json"), "utf8"))])
     .map(([folder, { name: own, bin }]) => [folder, typeof bin === "string" ? { [own]: bin } : bin])

@@ -21,11 +21,12 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   server: ["core", "model", "store", "audit", "hub", "wire", "witness"],
   testing: ["core", "store"],
   witness: ["core", "store"],
+  viewer: ["core", "model", "wire", "client"],
   cli: ["core", "model", "store", "audit", "hub", "wire", "client", "server", "witness"],
 }
 
 /** Rooms whose code runs in a browser. Their Node variants are named `…-node.ts` and chosen by conditional imports. */
-const BROWSER_ROOMS = ["core", "model", "wire", "client"]
+const BROWSER_ROOMS = ["core", "model", "wire", "client", "viewer"]
 
 /** A room outside `cli` sees the storage contract; concrete stores are named by `cli`, tests and users. */
 const CONTRACT_FILES = ["contract.ts", "paths.ts", "text.ts"]

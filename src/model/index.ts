@@ -14,8 +14,6 @@ export type { AuthChallenge } from "./challenge.ts"
 export { parseDuration } from "./duration.ts"
 export type { Duration } from "./duration.ts"
 export {
-  CONTEXT_SET,
-  HIDDEN,
   INVITE,
   INVITE_ACK,
   INVITE_REJECT,
@@ -23,8 +21,6 @@ export {
   isVisibleTo,
   makeEnvelope,
   OPENED,
-  PACKET,
-  PASS,
   TEXT,
   textOf,
   VIOLATED,
@@ -46,7 +42,6 @@ export type {
   Receipt,
   Registration,
 } from "./hub-api.ts"
-export { parseObject, sameJson } from "./json.ts"
 export type { JsonObject, JsonValue, Open } from "./json.ts"
 export { BaseHubListener, isEvent } from "./listener.ts"
 export type {
@@ -68,12 +63,3 @@ export { isTaskOutcome, makeTask } from "./task.ts"
 export type { TaskMetadata, TaskOutcome, TaskRequest, TaskSpec, TaskState, TaskUpdate } from "./task.ts"
 export { shortId, tellRecord, toneOf } from "./telling.ts"
 export type { Part, Tone } from "./telling.ts"
-export { roundRobinGraph, sequenceGraph } from "./workflow.ts"
-export type {
-  ContextChange,
-  GraphCondition,
-  GraphTarget,
-  GraphTransition,
-  PacketRouting,
-  WorkflowGraph,
-} from "./workflow.ts"

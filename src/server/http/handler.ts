@@ -1,6 +1,7 @@
 import { Hono } from "hono"
 import { compress } from "hono/compress"
 import type { AuditLog } from "../../audit/index.ts"
+import { invariant } from "../../core/errors.ts"
 import { InvalidInputError, silentLogger, systemClock, systemTimers } from "../../core/index.ts"
 import type { Clock, Logger, Timers } from "../../core/index.ts"
 import type { Hub } from "../../hub/index.ts"
@@ -12,11 +13,12 @@ import {
   type Authorize,
   type RequestInfo,
 } from "./access.ts"
-import { SECURITY_HEADERS } from "./caching.ts"
+import { immutable, respond, SECURITY_HEADERS, UNCACHED } from "./caching.ts"
 import { CheckpointEvents } from "./checkpoint-events.ts"
 import { Feed } from "./feed.ts"
 import { openApiOf } from "./openapi.ts"
 import { problemOf, problemResponse, RequestRefused } from "./problems.ts"
+import type { Viewer } from "../viewer.ts"
 import { parseFields, queryOf, type Route, type Service } from "./route.ts"
 import { ROUTES } from "./routes.ts"
 
@@ -32,6 +34,8 @@ export interface HandlerOptions {
   readonly authorize?: Authorize
   /** The verifier key of the log's checkpoints, for clients that have none yet to remember. */
   readonly vkey?: string
+  /** The page, at the base path and a slash. It holds no data, so everybody gets it. Default: none. */
+  readonly viewer?: Viewer
   /** Aborts when the service stops: streams end, with a last checkpoint if there is one. Default: never. */
   readonly stopping?: AbortSignal
   readonly clock?: Clock
@@ -69,7 +73,7 @@ export function createHandler(log: AuditLog, options: HandlerOptions = {}): Serv
     logger,
     stopping: options.stopping ?? new AbortController().signal,
   }
-  const app = appOf(service, authorize, basePath)
+  const app = appOf(service, authorize, basePath, options.viewer)
   return async (request, info = {}) => {
     const response = await app.fetch(request, { info })
     return response
@@ -80,7 +84,12 @@ interface Environment {
   readonly Bindings: { readonly info: RequestInfo }
 }
 
-function appOf(service: Service, authorize: Authorize, basePath: string): Hono<Environment> {
+function appOf(
+  service: Service,
+  authorize: Authorize,
+  basePath: string,
+  viewer: Viewer | undefined,
+): Hono<Environment> {
   const app = new Hono<Environment>().basePath(basePath)
   const description = JSON.stringify(openApiOf(ROUTES, basePath))
 
@@ -126,7 +135,29 @@ function appOf(service: Service, authorize: Authorize, basePath: string): Hono<E
       })
     })
   }
+  if (viewer !== undefined) servePage(app, viewer, basePath)
   return app
+}
+
+/** Its addresses are relative, so the page's own must end in a slash. */
+function servePage(app: Hono<Environment>, viewer: Viewer, basePath: string): void {
+  if (basePath !== "")
+    app.get("/", (context) => context.redirect(`${basePath}/${new URL(context.req.url).search}`, 308))
+  for (const path of viewer.paths) {
+    if (path === "/" && basePath !== "") continue
+    app.get(path, (context) => pageFile(viewer, path, context.req.raw))
+  }
+  if (basePath !== "")
+    app.get("/*", (context, next) =>
+      context.req.path === `${basePath}/` ? pageFile(viewer, "/", context.req.raw) : next(),
+    )
+}
+
+function pageFile(viewer: Viewer, path: string, request: Request): Response {
+  const file = viewer.get(path)
+  invariant(file !== undefined, "the viewer has what it lists")
+  const caching = file.isImmutable ? immutable(true) : UNCACHED
+  return respond(request, file.bytes, { ...caching, "content-type": file.type }, file.etag)
 }
 
 const NOBODY: Access = { name: null, scopes: [], limits: null }

@@ -1,0 +1,29 @@
+import type { JSX } from "preact"
+import { ApiError } from "../api.ts"
+import { T } from "../texts.ts"
+
+/** What went wrong, in the service's own words, and what to do next. */
+export function Failure({
+  error,
+  retry,
+}: {
+  readonly error: Error
+  readonly retry?: () => void
+}): JSX.Element {
+  return (
+    <div class="notice" role="alert" data-look="bad">
+      <b>{T.failed}</b>
+      <span>{error.message}</span>
+      {error instanceof ApiError && error.hint !== "" ? <span class="muted">{error.hint}</span> : null}
+      {retry === undefined ? null : (
+        <button type="button" class="button" onClick={retry}>
+          {T.retry}
+        </button>
+      )}
+    </div>
+  )
+}
+
+export function Empty({ children }: { readonly children: string }): JSX.Element {
+  return <div class="notice muted">{children}</div>
+}

@@ -1,0 +1,82 @@
+/** What arrives while somebody looks: shown at once at the top of the list, counted while the reader is elsewhere. */
+import { signal } from "@preact/signals"
+import type { Signal } from "@preact/signals"
+import type { RecordItem } from "../../wire/http.ts"
+import { sawSize, trust } from "../session.ts"
+import { learn } from "../state.ts"
+import { follow } from "../tail.ts"
+import type { Params } from "../api.ts"
+import type { Rows } from "./rows.ts"
+
+/** Of records that wait while the list is paused; beyond it the list is read again on resuming. */
+const MAX_WAITING = 5_000
+
+export class Live {
+  readonly isConnected: Signal<boolean> = signal(false)
+  /** False: what arrives is counted and kept back. */
+  readonly isFollowing: Signal<boolean> = signal(true)
+  readonly arrived: Signal<number> = signal(0)
+  readonly #rows: Rows
+  /** The rows have to be made again: too much was kept back. */
+  readonly #reload: () => void
+  readonly #changed: () => void
+  readonly #stop = new AbortController()
+  #waiting: RecordItem[] = []
+  #isOverflowing = false
+  #fresh: RecordItem[] = []
+  #frame: number | undefined
+
+  constructor(rows: Rows, options: { readonly reload: () => void; readonly changed: () => void }) {
+    this.#rows = rows
+    this.#reload = options.reload
+    this.#changed = options.changed
+  }
+
+  start(params: Params, from: number): void {
+    const handlers = {
+      records: (items: readonly RecordItem[]) => this.#take(items),
+      checkpoint: ({ checkpoint }: { readonly checkpoint: string }) => void trust.refresh(checkpoint),
+      connected: (isConnected: boolean) => {
+        this.isConnected.value = isConnected
+      },
+    }
+    void follow(params, from, handlers, this.#stop.signal)
+  }
+
+  pause(): void {
+    this.isFollowing.value = false
+  }
+
+  resume(): void {
+    this.isFollowing.value = true
+    this.arrived.value = 0
+    const waiting = this.#waiting
+    this.#waiting = []
+    if (this.#isOverflowing) this.#reload()
+    else if (waiting.length > 0) this.#rows.add(waiting)
+  }
+
+  stop(): void {
+    this.#stop.abort()
+    if (this.#frame !== undefined) cancelAnimationFrame(this.#frame)
+  }
+
+  /** Drawn once a frame, however fast they come. */
+  #take(items: readonly RecordItem[]): void {
+    this.#fresh.push(...items)
+    this.#frame ??= requestAnimationFrame(() => this.#show())
+  }
+
+  #show(): void {
+    this.#frame = undefined
+    const items = this.#fresh
+    this.#fresh = []
+    learn(items.map(({ record }) => record))
+    sawSize((items.at(-1)?.index ?? -1) + 1)
+    this.#changed()
+    if (this.isFollowing.peek()) return this.#rows.add(items)
+    this.arrived.value += items.length
+    if (this.#waiting.length + items.length > MAX_WAITING) this.#isOverflowing = true
+    if (!this.#isOverflowing) this.#waiting.push(...items)
+  }
+}

@@ -1,0 +1,259 @@
+/** The records: when, how many, which, and one of them in full. */
+import type { JSX } from "preact"
+import { useEffect, useMemo, useRef, useState } from "preact/hooks"
+import { isoTime, parseTime, systemClock, systemTimers } from "../../core/index.ts"
+import { number } from "../format.ts"
+import { useKeys } from "../keys.ts"
+import { openMenu } from "../parts/menu.tsx"
+import { Empty, Failure } from "../parts/notice.tsx"
+import { copy } from "../parts/toast.tsx"
+import { recordActions } from "../parts/values.tsx"
+import { askable, isFiltered, withField, withKind } from "../place.ts"
+import type { Filter } from "../place.ts"
+import { useResource } from "../resource.ts"
+import { logSize } from "../session.ts"
+import { go, goFilter, openRecord, place, service } from "../state.ts"
+import { T } from "../texts.ts"
+import { askPage, askStats, knownKinds, learnKinds, tailParams } from "./ask.ts"
+import { moved, visibleRange, zoomed } from "./buckets.ts"
+import type { TimeRange } from "./buckets.ts"
+import { Chips } from "./filters.tsx"
+import { Histogram, Kinds } from "./histogram.tsx"
+import { RecordList } from "./list.tsx"
+import type { ListHandle } from "./list.tsx"
+import { Live } from "./live.ts"
+import { RecordPanel } from "./panel.tsx"
+import { FilteredRows, IndexedRows } from "./rows.ts"
+import type { Rows } from "./rows.ts"
+import { Toolbar } from "./toolbar.tsx"
+
+/** Between two counts of everything while records arrive. */
+const COUNT_PAUSE_MS = 2_000
+
+export function RecordsView(): JSX.Element {
+  const { filter, record } = place.value
+  useResource(filter.not.length > 0 ? "kinds" : undefined, learnKinds)
+  const asked = askable(filter, knownKinds.value)
+  const key = JSON.stringify(asked)
+  const [tick, setTick] = useState(0)
+  const stats = useResource(`${key} ${tick}`, (signal) => askStats(asked, signal))
+  const { rows, live } = useRows(asked, key, () => setTick((n) => n + 1))
+  const handle = useRef<ListHandle | undefined>(undefined)
+  const [selected, setSelected] = useState<number | undefined>(record)
+  const range = boundsOf(filter)
+  const shown = stats.data === undefined ? undefined : visibleRange(stats.data, range)
+
+  const setRange = ({ from, to }: TimeRange): void =>
+    goFilter({ ...place.peek().filter, from: isoTime(from), to: isoTime(to) })
+  const allTime = (): void =>
+    goFilter(withField(withField(place.peek().filter, "from", undefined), "to", undefined))
+  const zoomOut = (): void => {
+    if (shown === undefined || (range.from === undefined && range.to === undefined)) return
+    setRange(zoomed(shown, 2))
+  }
+
+  /** Selects, and keeps an open panel in step. */
+  const select = (row: number): void => {
+    const target = Math.max(0, Math.min(row, rows.count - 1))
+    const item = rows.get(target)
+    handle.current?.toRow(target, "nearest")
+    if (target > 0) live.pause()
+    if (item === undefined) return
+    setSelected(item.index)
+    if (place.peek().record !== undefined) openRecord(item.index, { replace: true })
+  }
+  const selectedRow = selected === undefined ? undefined : rows.rowOf(selected)
+  const step = (by: number): void => select(selectedRow === undefined ? 0 : selectedRow + by)
+  const toNewest = (): void => {
+    live.resume()
+    const element = handle.current?.element()
+    if (element !== null && element !== undefined) element.scrollTop = 0
+  }
+  const jumpTo = (index: number): void => {
+    live.pause()
+    setSelected(index)
+    openRecord(index)
+    const row = rows.rowOf(index)
+    if (row !== undefined) handle.current?.toRow(row, "centre")
+  }
+
+  // A permalink: the record in the middle of the list, once there is a list.
+  useEffect(() => {
+    if (record === undefined) return
+    setSelected(record)
+    const row = rows.rowOf(record)
+    if (row === undefined || row === 0) return
+    live.pause()
+    handle.current?.toRow(row, "nearest")
+  }, [rows, record])
+
+  useKeys([
+    { keys: ["j", "ArrowDown"], text: T.keys.down, group: T.keys.list, run: () => step(1) },
+    { keys: ["k", "ArrowUp"], text: T.keys.up, group: T.keys.list, run: () => step(-1) },
+    {
+      keys: ["PageDown"],
+      text: T.keys.pageDown,
+      group: T.keys.list,
+      run: () => step(handle.current?.rowsInView() ?? 10),
+    },
+    {
+      keys: ["PageUp"],
+      text: T.keys.pageUp,
+      group: T.keys.list,
+      run: () => step(-(handle.current?.rowsInView() ?? 10)),
+    },
+    { keys: ["g", "Home"], text: T.keys.first, group: T.keys.list, run: toNewest },
+    { keys: ["G", "End"], text: T.keys.last, group: T.keys.list, run: () => select(rows.count - 1) },
+    {
+      keys: ["Enter", "o"],
+      text: T.keys.open,
+      group: T.keys.list,
+      run: () => {
+        if (selected !== undefined) openRecord(selected)
+      },
+    },
+    {
+      keys: ["m"],
+      text: T.keys.values,
+      group: T.keys.list,
+      run: () => {
+        const item = selectedRow === undefined ? undefined : rows.get(selectedRow)
+        const element = item && document.getElementById(`record-${item.index}`)
+        if (item && element) openMenu(T.record(number(item.index)), recordActions(item.record), element)
+      },
+    },
+    {
+      keys: ["l"],
+      text: T.keys.live,
+      group: T.keys.list,
+      run: () => (live.isFollowing.peek() ? live.pause() : toNewest()),
+    },
+    {
+      keys: ["+", "="],
+      text: T.keys.zoomIn,
+      group: T.keys.time,
+      run: () => shown && setRange(zoomed(shown, 0.5)),
+    },
+    { keys: ["-", "_"], text: T.keys.zoomOut, group: T.keys.time, run: zoomOut },
+    {
+      keys: ["[", "ArrowLeft"],
+      text: T.keys.earlier,
+      group: T.keys.time,
+      run: () => shown && setRange(moved(shown, -0.5)),
+    },
+    {
+      keys: ["]", "ArrowRight"],
+      text: T.keys.later,
+      group: T.keys.time,
+      run: () => shown && setRange(moved(shown, 0.5)),
+    },
+    { keys: ["0"], text: T.keys.allTime, group: T.keys.time, run: allTime },
+    {
+      keys: ["y"],
+      text: T.keys.copyLink,
+      group: T.keys.panel,
+      run: () => copy(location.href),
+    },
+  ])
+
+  const total = stats.data?.total
+  const isEmpty = stats.data !== undefined && total === 0 && rows.count === 0
+  return (
+    <div class="records" data-panel={record !== undefined}>
+      <div class="records-main">
+        <Toolbar filter={asked} live={live} onNewest={toNewest} onJump={jumpTo} total={total} />
+        <Chips />
+        {stats.error !== undefined ? (
+          <Failure error={stats.error} retry={() => setTick((n) => n + 1)} />
+        ) : null}
+        {stats.data === undefined ? (
+          <div class="histogram" />
+        ) : (
+          <>
+            <Histogram stats={stats.data} range={range} onRange={setRange} onZoomOut={zoomOut} />
+            <Kinds
+              stats={stats.data}
+              wanted={filter.kind}
+              onToggle={(kind, without) => {
+                const wanted = without ? "out" : filter.kind.includes(kind) ? "any" : "in"
+                goFilter(withKind(filter, kind, wanted))
+              }}
+            />
+          </>
+        )}
+        {rows.error.value !== undefined ? <Failure error={rows.error.value} /> : null}
+        {isEmpty ? <Empty>{isFiltered(filter) ? T.noRecords : T.emptyLog}</Empty> : null}
+        <RecordList
+          key={key}
+          rows={rows}
+          selected={selected}
+          handle={handle}
+          onTop={(isTop) => {
+            if (isTop && !live.isFollowing.peek() && live.arrived.peek() === 0) live.resume()
+            if (!isTop) live.pause()
+          }}
+          onSelect={(index, row) => {
+            setSelected(index)
+            if (row > 0) live.pause()
+            openRecord(index, { replace: place.peek().record !== undefined })
+          }}
+        />
+      </div>
+      {record === undefined ? null : (
+        <RecordPanel
+          index={record}
+          onStep={step}
+          onClose={() => {
+            const { record: _closed, ...rest } = place.peek()
+            go(rest)
+          }}
+        />
+      )}
+    </div>
+  )
+}
+
+/** The rows of a query and the tail that feeds them, made anew when the query changes. */
+function useRows(asked: Filter, key: string, count: () => void): { rows: Rows; live: Live } {
+  const [epoch, setEpoch] = useState(0)
+  const made = useMemo(() => {
+    const load = (
+      order: "asc" | "desc",
+      cursor: string | undefined,
+      limit: number,
+      signal: AbortSignal,
+    ): ReturnType<typeof askPage> => askPage(asked, order, cursor, limit, signal)
+    const size = logSize.peek()
+    // A reader who may not see every record has no place for an index.
+    const isWhole = !isFiltered(asked) && service.peek()?.you.limits === null
+    const rows: Rows = isWhole ? new IndexedRows(size, load) : new FilteredRows(load)
+    let isCounting = false
+    const changed = (): void => {
+      if (isCounting) return
+      isCounting = true
+      systemTimers.after(COUNT_PAUSE_MS, () => {
+        isCounting = false
+        count()
+      })
+    }
+    const live = new Live(rows, { reload: () => setEpoch((n) => n + 1), changed })
+    return { rows, live, size }
+  }, [key, epoch])
+  useEffect(() => {
+    const { rows, live, size } = made
+    rows.want(0, 50)
+    const until = parseTime(asked.to)
+    // What ends in the past gets no more records.
+    if (until === undefined || until > systemClock()) live.start(tailParams(asked), size)
+    return () => {
+      live.stop()
+      rows.stop()
+    }
+  }, [made])
+  return made
+}
+
+function boundsOf({ from, to }: Filter): Partial<TimeRange> {
+  const [start, end] = [parseTime(from), parseTime(to)]
+  return { ...(start === undefined ? {} : { from: start }), ...(end === undefined ? {} : { to: end }) }
+}

@@ -1,0 +1,109 @@
+/** The one connection of the page to the service: who serves, what is signed, who is called what. */
+import { signal } from "@preact/signals"
+import type { Signal } from "@preact/signals"
+import { systemClock, systemTimers } from "../core/index.ts"
+import type { AgentsPage, RecordsPage, ServiceAnswer } from "../wire/http.ts"
+import { ApiError, ask, askBytes, askJson } from "./api.ts"
+import { learn, learnNames, service } from "./state.ts"
+import { store, stored } from "./storage.ts"
+import { parseMemory } from "./trust/memory.ts"
+import type { TrustMemory } from "./trust/memory.ts"
+import { Trust } from "./trust/trust.ts"
+import type { HeadState } from "./trust/trust.ts"
+
+export const head: Signal<HeadState> = signal({ status: "checking" })
+/** In records: the most that the service was heard to have. */
+export const logSize: Signal<number> = signal(0)
+/** Why nothing can be shown at all. */
+export const outage: Signal<Error | undefined> = signal(undefined)
+
+const MEMORY_KEY = `hansard.trust.${new URL(".", document.baseURI).pathname}`
+const CHECKPOINT_POLL_MS = 10_000
+const NAMES_LIMIT = 1_000
+
+export function memory(): TrustMemory | undefined {
+  return parseMemory(stored(MEMORY_KEY))
+}
+
+export const trust: Trust = new Trust({
+  fetchCheckpoint: async () =>
+    await orNothing(
+      async () => await (await ask("checkpoint", [], { cache: "no-store", accept: "*/*" })).text(),
+    ),
+  fetchTile: async (path) => await orNothing(async () => await askBytes(path)),
+  fetchKey: async () => (await serviceAnswer()).vkey ?? undefined,
+  load: memory,
+  save: (next) => store(MEMORY_KEY, JSON.stringify(next)),
+  clock: systemClock,
+  changed: (state) => {
+    head.value = state
+  },
+})
+
+/** The next visit is a first one. */
+export function forget(): void {
+  store(MEMORY_KEY, undefined)
+  location.reload()
+}
+
+export function sawSize(size: number): void {
+  if (size > logSize.peek()) logSize.value = size
+}
+
+/** Starts everything; again after a token was given. */
+export async function start(): Promise<void> {
+  outage.value = undefined
+  try {
+    pinFromAddress()
+    await serviceAnswer()
+    await Promise.all([trust.refresh(), loadNames()])
+    poll()
+  } catch (error) {
+    outage.value = error instanceof Error ? error : new Error(String(error))
+  }
+}
+
+/** `?key=VKEY` in the address pins it: how somebody you trust can send you a link. */
+function pinFromAddress(): void {
+  const key = new URLSearchParams(location.search).get("key")
+  if (key !== null) trust.pin(key.replaceAll(" ", "+"))
+}
+
+async function serviceAnswer(): Promise<ServiceAnswer> {
+  const answer = await askJson<ServiceAnswer>("v1/service", [])
+  service.value = answer
+  sawSize(answer.size)
+  return answer
+}
+
+async function loadNames(): Promise<void> {
+  const [agents, registrations] = await Promise.all([
+    orNothing(() => askJson<AgentsPage>("v1/agents", [["limit", String(NAMES_LIMIT)]])),
+    orNothing(() =>
+      askJson<RecordsPage>("v1/records", [
+        ["kind", "agent_registered"],
+        ["order", "desc"],
+        ["limit", String(NAMES_LIMIT)],
+      ]),
+    ),
+  ])
+  learn(registrations?.records.map(({ record }) => record) ?? [])
+  learnNames(agents?.agents.map(({ agent_id, name }) => [agent_id, name] as const) ?? [])
+}
+
+/** Beside the tail, which tells of checkpoints as well: a tail may be off. */
+function poll(): void {
+  systemTimers.after(CHECKPOINT_POLL_MS, () => {
+    if (document.visibilityState === "hidden") return poll()
+    trust.refresh().then(poll, poll)
+  })
+}
+
+async function orNothing<T>(load: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await load()
+  } catch (error) {
+    if (error instanceof ApiError && (error.status === 404 || error.status === 403)) return undefined
+    throw error
+  }
+}

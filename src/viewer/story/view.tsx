@@ -1,0 +1,7 @@
+import type { JSX } from "preact"
+import { Empty } from "../parts/notice.tsx"
+import { T } from "../texts.ts"
+
+export function ChannelsView(): JSX.Element {
+  return <Empty>{T.nothing}</Empty>
+}

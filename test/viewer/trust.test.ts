@@ -1,0 +1,196 @@
+/** The badge's logic without a browser: honest logs, and every lie that a service could tell. */
+import { describe, expect, test } from "vitest"
+import { AuditLog, storedTiles } from "../../src/audit/index.ts"
+import {
+  checkForkEvidence,
+  encodeLine,
+  formatVerifierKey,
+  generateSignerKey,
+  logPolicy,
+  checkProofFile,
+  parseForkEvidence,
+  parseProofFile,
+  parseTilePath,
+  parseVerifierKey,
+  systemRandom,
+} from "../../src/core/index.ts"
+import type { SignerKey } from "../../src/core/index.ts"
+import { MemoryStore, readText } from "../../src/store/index.ts"
+import { parseMemory, withSeen } from "../../src/viewer/trust/memory.ts"
+import type { SeenCheckpoint, TrustMemory } from "../../src/viewer/trust/memory.ts"
+import { Trust } from "../../src/viewer/trust/trust.ts"
+import type { TrustPorts } from "../../src/viewer/trust/trust.ts"
+
+const signer = generateSignerKey("log.example", "log", systemRandom)
+
+class World {
+  readonly store = new MemoryStore()
+  readonly log: AuditLog
+  memory: TrustMemory | undefined
+  readonly lines: string[] = []
+  readonly signer: SignerKey
+
+  constructor(key: SignerKey = signer) {
+    this.signer = key
+    this.log = new AuditLog(this.store, { ledger: { signer: key, checkpointIntervalMs: 3_600_000 } })
+  }
+
+  async grow(count: number, word = "step"): Promise<void> {
+    for (let i = 0; i < count; i++) {
+      const record = { at: "2026-05-05T10:00:00.000Z", kind: "noted", n: this.lines.length, word }
+      this.lines.push(encodeLine(record))
+      await this.log.append(record)
+    }
+    await this.log.checkpoint()
+  }
+
+  async tile(path: string): Promise<Uint8Array | undefined> {
+    return (await storedTiles(this.store)([parseTilePath(path)]))[0]
+  }
+
+  ports(changes: Partial<TrustPorts> = {}): TrustPorts {
+    return {
+      fetchCheckpoint: async () => await readText(this.store, "/audit/checkpoint"),
+      fetchTile: async (path) => await this.tile(path),
+      fetchKey: async () => formatVerifierKey(this.signer),
+      load: () => this.memory,
+      save: (memory) => {
+        this.memory = memory
+      },
+      clock: () => 1_000,
+      changed: () => {},
+      ...changes,
+    }
+  }
+}
+
+const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text)
+
+describe("an honest service", () => {
+  test("is trusted on first use, and every line is proved with a proof that others can check", async () => {
+    const world = new World()
+    await world.grow(600)
+    const trust = new Trust(world.ports())
+    for (const index of [0, 1, 255, 256, 511, 599]) {
+      const state = await trust.prove(index, utf8(world.lines[index] ?? ""))
+      expect(state.status).toBe("proved")
+      if (state.status !== "proved") continue
+      checkProofFile(parseProofFile(state.proof), utf8(world.lines[index] ?? ""), logPolicy([signer]))
+    }
+    expect(trust.state).toMatchObject({ status: "verified", pin: "first_use", continues: undefined })
+    expect(world.memory).toMatchObject({ pin: "first_use", seen: [{ size: 600, at: 1_000 }] })
+  })
+
+  test("is held to what was verified on an earlier visit", async () => {
+    const world = new World()
+    await world.grow(5)
+    await new Trust(world.ports()).refresh()
+    await world.grow(700)
+    const next = new Trust(world.ports())
+    await next.refresh()
+    expect(next.state).toMatchObject({ status: "verified", continues: 5 })
+  })
+
+  test("a line that no checkpoint covers yet is pending", async () => {
+    const world = new World()
+    await world.grow(3)
+    await world.log.append({ at: "2026-05-05T10:00:00.000Z", kind: "noted" })
+    expect(await new Trust(world.ports()).prove(3, utf8("{}"))).toEqual({ status: "pending", size: 3 })
+  })
+
+  test("a checkpoint that the tail told late is no rollback", async () => {
+    const world = new World()
+    await world.grow(3)
+    const early = await world.ports().fetchCheckpoint()
+    await world.grow(3)
+    const trust = new Trust(world.ports())
+    await trust.refresh()
+    await trust.refresh(early)
+    expect(trust.state).toMatchObject({ status: "verified", head: { size: 6 } })
+  })
+})
+
+describe("a service that lies", () => {
+  test("about one byte of a line", async () => {
+    const world = new World()
+    await world.grow(300)
+    const line = (world.lines[17] ?? "").replace("step", "stop")
+    expect(await new Trust(world.ports()).prove(17, utf8(line))).toMatchObject({ status: "refused" })
+  })
+
+  test("about a line and its tile", async () => {
+    const world = new World()
+    await world.grow(300)
+    const flipped = async (path: string): Promise<Uint8Array | undefined> => {
+      const bytes = await world.tile(path)
+      return bytes?.map((byte, i) => (i === 40 ? byte ^ 1 : byte))
+    }
+    const trust = new Trust(world.ports({ fetchTile: flipped }))
+    expect(await trust.prove(17, utf8(world.lines[17] ?? ""))).toMatchObject({ status: "refused" })
+  })
+
+  test("with another key", async () => {
+    const world = new World()
+    await world.grow(3)
+    await new Trust(world.ports()).refresh()
+    const other = new World(generateSignerKey("log.example", "log", systemRandom))
+    await other.grow(4)
+    const trust = new Trust({ ...other.ports(), load: () => world.memory })
+    await trust.refresh()
+    expect(trust.state).toMatchObject({ status: "refused", because: "no known key has signed the note" })
+  })
+
+  test("by rewriting history: the evidence convinces others", async () => {
+    const world = new World()
+    await world.grow(9)
+    await new Trust(world.ports()).refresh()
+    const forked = new World()
+    await forked.grow(20, "other")
+    const trust = new Trust({ ...forked.ports(), load: () => world.memory })
+    await trust.refresh()
+    expect(trust.state).toMatchObject({ status: "refused" })
+    const evidence = trust.state.status === "refused" ? trust.state.evidence : undefined
+    const key = parseVerifierKey(formatVerifierKey(signer))
+    const fork = checkForkEvidence(parseForkEvidence(evidence ?? new Uint8Array()), [key])
+    expect(fork).toMatchObject({ olderSize: 9, newerSize: 20 })
+    // It does not get better by asking again.
+    await trust.refresh()
+    expect(trust.state.status).toBe("refused")
+  })
+
+  test("by showing an older log, or none", async () => {
+    const world = new World()
+    await world.grow(3)
+    const early = await world.ports().fetchCheckpoint()
+    await world.grow(3)
+    await new Trust(world.ports()).refresh()
+    const rolledBack = new Trust(world.ports({ fetchCheckpoint: async () => early }))
+    await rolledBack.refresh()
+    expect(rolledBack.state.status).toBe("refused")
+    const silent = new Trust(world.ports({ fetchCheckpoint: async () => undefined }))
+    await silent.refresh()
+    expect(silent.state.status).toBe("refused")
+  })
+})
+
+describe("what the browser remembers", () => {
+  test("stands any text in the storage", () => {
+    for (const text of [undefined, "", "{", "null", "7", "[]", '{"vkey":1}', '{"vkey":"x","pin":"y"}']) {
+      expect(parseMemory(text)).toBeUndefined()
+    }
+    expect(parseMemory('{"vkey":"x","pin":"given","pinned_at":1,"seen":[1,{"size":2,"at":3}]}')).toEqual({
+      vkey: "x",
+      pin: "given",
+      pinned_at: 1,
+      seen: [{ size: 2, at: 3 }],
+    })
+  })
+
+  test("gets coarser with age, and never grows without limit", () => {
+    let seen: SeenCheckpoint[] = []
+    for (let size = 1; size <= 5_000; size++) seen = withSeen(seen, { size, at: size })
+    expect(seen.length).toBeLessThanOrEqual(400)
+    expect(seen.at(-1)).toEqual({ size: 5_000, at: 5_000 })
+    expect(seen.map(({ size }) => size)).toEqual(seen.map(({ size }) => size).toSorted((a, b) => a - b))
+  })
+})
