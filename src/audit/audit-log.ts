@@ -9,6 +9,8 @@ import { entriesOfBatch, LogExtent } from "./extent.ts"
 import type { DurableBatch } from "./extent.ts"
 import { StoredEvidence } from "./evidence.ts"
 import { Follower } from "./follow.ts"
+import { makeIndex } from "./columns/log-index.ts"
+import type { SearchedLog } from "./columns/search.ts"
 import { LogFiles } from "./log-files.ts"
 import type { Hash } from "../core/hash-types.ts"
 import { Ledger } from "./ledger.ts"
@@ -60,6 +62,7 @@ export class AuditLog extends HubRecorder implements AsyncDisposable {
   readonly #writer: LogWriter
   readonly #ledger: Ledger | undefined
   readonly #follower: Follower
+  readonly #searched: SearchedLog
   readonly #subscribers: Subscribers
   #opening: Promise<void> | undefined
   #closing: Promise<void> | undefined
@@ -90,6 +93,7 @@ export class AuditLog extends HubRecorder implements AsyncDisposable {
       leavesOf: (lines) => this.#ledger?.leavesOf(lines) ?? [],
       onDurable: (batch, leaves) => {
         this.#ledger?.append(leaves)
+        this.#searched.index.grown()
         return this.#tell(batch)
       },
     })
@@ -102,6 +106,9 @@ export class AuditLog extends HubRecorder implements AsyncDisposable {
             timers,
             logger: this.#logger,
           })
+    const place = { store, files: this.#files, extent: this.#extent, logger: this.#logger }
+    const index = makeIndex(place, options.index, this.#readOnly)
+    this.#searched = { files: this.#files, extent: this.#extent, index }
     this.#follower = new Follower(this.#files, this.#extent, (error) => {
       this.#logger.error({ err: error }, "the audit log cannot be followed")
     })
@@ -220,19 +227,25 @@ export class AuditLog extends HubRecorder implements AsyncDisposable {
   /** One page of the records that the filter lets through. @throws InvalidInputError for a filter that is none. */
   async query(options: QueryOptions = {}): Promise<QueryPage> {
     await this.#openToRead()
-    return await queryPage(this.#files, this.#extent, options)
+    return await queryPage(this.#searched, options)
   }
 
   /** Every record that the filter lets through, of those that are there when it starts; in constant memory. */
   async *search(options: SearchOptions = {}): AsyncGenerator<LogEntry, void, undefined> {
     await this.#openToRead()
-    yield* searchLog(this.#files, this.#extent, options, undefined, { scanned: 0 })
+    yield* searchLog(this.#searched, options)
   }
 
   /** Counts of the records that the filter lets through. @throws InvalidInputError for options that are none. */
   async stats(options: StatsOptions = {}): Promise<LogStats> {
     await this.#openToRead()
-    return await countStats(this.#files, this.#extent, options)
+    return await countStats(this.#searched, options)
+  }
+
+  /** Resolves once every full block of the log is indexed, as far as it can be. Queries are right before as well. */
+  async indexed(): Promise<void> {
+    await this.#openToRead()
+    await this.#searched.index.indexed()
   }
 
   /** The newest published checkpoint. `undefined` before the first, and without a ledger. */
@@ -336,6 +349,7 @@ export class AuditLog extends HubRecorder implements AsyncDisposable {
   async #recover(): Promise<void> {
     // A log that contradicts its checkpoint is evidence: not a byte of it is touched.
     const torn = await recover(this.#store, this.#files, this.#extent, async () => await this.#ledger?.open())
+    this.#searched.index.start()
     if (torn === undefined) return
     this.#torn = torn
     this.#logger.warn({ bytes: torn.bytes, path: torn.path }, "a torn tail of the audit log was set aside")
@@ -369,6 +383,7 @@ export class AuditLog extends HubRecorder implements AsyncDisposable {
       await this.#writer.close()
       if (this.#opening !== undefined) await this.#ledger?.close()
     } finally {
+      await this.#searched.index.close()
       this.#extent.wakeAll()
       await this.#follower[Symbol.asyncDispose]()
     }

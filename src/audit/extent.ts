@@ -80,12 +80,15 @@ export class LogExtent {
     return { index: this.#noteIndexes[low] ?? 0, offset: this.#noteOffsets[low] ?? 0 }
   }
 
+  /** The first noted line at or after `index`; the end of the log when there is none. */
+  ceiling(index: number): { readonly index: number; readonly offset: number } {
+    const at = firstNotBelow(this.#noteIndexes, index)
+    return { index: this.#noteIndexes[at] ?? this.size, offset: this.#noteOffsets[at] ?? this.bytes }
+  }
+
   /** The last noted line that starts at or before byte `offset`. */
   floorOfOffset(offset: number): { readonly index: number; readonly offset: number } {
-    const at = Math.max(
-      0,
-      this.#noteOffsets.findLastIndex((noted) => noted <= offset),
-    )
+    const at = Math.max(0, firstNotBelow(this.#noteOffsets, offset + 1) - 1)
     return { index: this.#noteIndexes[at] ?? 0, offset: this.#noteOffsets[at] ?? 0 }
   }
 
@@ -146,4 +149,16 @@ export class LogExtent {
     while (this.#recentBytes > RECENT_BYTES) this.#recentBytes -= this.#recent[drop++]?.bytes.length ?? 0
     if (drop > 0) this.#recent.splice(0, drop)
   }
+}
+
+/** The first position whose number is not below `wanted`; the length when there is none. */
+function firstNotBelow(sorted: readonly number[], wanted: number): number {
+  let low = 0
+  let high = sorted.length
+  while (low < high) {
+    const middle = Math.floor((low + high) / 2)
+    if ((sorted[middle] ?? 0) < wanted) low = middle + 1
+    else high = middle
+  }
+  return low
 }

@@ -4,7 +4,14 @@ import { parseTime } from "../core/system.ts"
 import type { AuditRecord, LogEntry, LogFilter } from "./types.ts"
 
 /** The fields of a record that name agents. */
-const AGENT_FIELDS = ["agent_id", "owner_id", "creator_id", "sender_id", "recipient_id", "actor_id"] as const
+export const AGENT_FIELDS = [
+  "agent_id",
+  "owner_id",
+  "creator_id",
+  "sender_id",
+  "recipient_id",
+  "actor_id",
+] as const
 const AGENT_LIST_FIELDS = ["participants", "violators"] as const
 
 /** In UTF-16 units: no line is longer. */

@@ -14,6 +14,7 @@ export type {
   AuditRecord,
   Coverage,
   HistogramBucket,
+  IndexOptions,
   LogEntry,
   LogFilter,
   LogStats,

@@ -1,8 +1,7 @@
 import { InvalidInputError } from "../core/errors.ts"
-import type { LogExtent } from "./extent.ts"
-import { compileFilter } from "./filter.ts"
-import type { LogFiles } from "./log-files.ts"
-import { readEntries, readEntriesBackwards } from "./read.ts"
+import { countLog } from "./columns/count.ts"
+import { search } from "./columns/search.ts"
+import type { SearchedLog } from "./columns/search.ts"
 import { Tally } from "./stats.ts"
 import type { LogEntry, LogStats, QueryOptions, QueryPage, SearchOptions, StatsOptions } from "./types.ts"
 
@@ -10,78 +9,74 @@ const DEFAULT_LIMIT = 100
 export const MAX_LIMIT = 10_000
 
 /**
- * One page of the records that a filter lets through, by reading the log: time proportional to what is read.
+ * One page of the records that a filter lets through. Where the log is indexed it costs the records of the page and a
+ * few bytes of each block; elsewhere the bytes of the log.
  *
  * @throws InvalidInputError for a limit, cursor or time that is none; TamperedError at a line that is no record.
  */
-export async function queryPage(
-  files: LogFiles,
-  extent: LogExtent,
-  options: QueryOptions,
-): Promise<QueryPage> {
-  const { order = "asc", limit = DEFAULT_LIMIT, cursor } = options
+export async function queryPage(log: SearchedLog, options: QueryOptions): Promise<QueryPage> {
+  const { order = "asc", limit = DEFAULT_LIMIT, cursor, signal } = options
   if (!Number.isInteger(limit) || limit < 1 || limit > MAX_LIMIT) {
     throw new InvalidInputError(`limit must be a whole number from 1 to ${MAX_LIMIT}, not ${limit}`)
   }
-  const { size } = extent
-  const found: LogEntry[] = []
+  checkOrder(order)
+  signal?.throwIfAborted()
+  const { size } = log.extent
+  const next = parseCursor(cursor)
   const work = { scanned: 0 }
-  for await (const entry of searchLog(files, extent, options, parseCursor(cursor), work)) {
-    if (found.length === limit) {
-      return { records: found, next_cursor: cursorBefore(entry, order), scanned: work.scanned, size }
-    }
-    found.push(entry)
+  // One more than the page holds: where the next one begins.
+  const demand = { left: limit + 1 }
+  const from = order === "asc" ? (next ?? 0) : 0
+  const to = order === "asc" ? size : Math.min(next ?? size, size)
+  const found: LogEntry[] = []
+  for await (const entries of search(log, { filter: options, order, from, to, demand, work, signal })) {
+    found.push(...entries)
+    demand.left -= entries.length
+    if (demand.left <= 0) break
   }
-  return { records: found, next_cursor: null, scanned: work.scanned, size }
+  const following = found[limit]
+  return {
+    records: found.slice(0, limit),
+    next_cursor: following === undefined ? null : cursorBefore(following, order),
+    scanned: work.scanned,
+    size,
+  }
 }
+
+/** Entries that are read together where nobody says how many are wanted. */
+const STREAM_BATCH = 256
 
 /**
  * Every entry that a filter lets through, of those that are there when it starts.
  *
- * @param next where a page before ended
- * @param work is told how many records were looked at
- * @throws the signal's reason when it aborts
+ * @throws as {@link queryPage}; the signal's reason when it aborts
  */
 export async function* searchLog(
-  files: LogFiles,
-  extent: LogExtent,
+  log: SearchedLog,
   options: SearchOptions,
-  next: number | undefined,
-  work: { scanned: number },
 ): AsyncGenerator<LogEntry, void, undefined> {
   const { order = "asc", signal } = options
-  if (order !== "asc" && order !== "desc") {
-    throw new InvalidInputError(`order must be "asc" or "desc", not ${JSON.stringify(order)}`)
-  }
-  const lets = compileFilter(options)
-  const { size } = extent
-  const entries =
-    order === "asc"
-      ? readEntries(files, extent, { from: next ?? 0, to: size, signal })
-      : readEntriesBackwards(files, extent, { from: 0, to: next ?? size, signal })
-  for await (const entry of entries) {
-    work.scanned++
-    if (lets(entry)) yield entry
+  checkOrder(order)
+  signal?.throwIfAborted()
+  const range = { from: 0, to: log.extent.size, order, signal }
+  const demand = { left: STREAM_BATCH }
+  for await (const entries of search(log, { ...range, filter: options, demand, work: { scanned: 0 } })) {
+    yield* entries
   }
 }
 
-/** Counts, by reading the log. */
-export async function countStats(
-  files: LogFiles,
-  extent: LogExtent,
-  options: StatsOptions,
-): Promise<LogStats> {
-  const lets = compileFilter(options)
+/** Counts; of what is indexed without looking at a record, if the columns answer the filter. */
+export async function countStats(log: SearchedLog, options: StatsOptions): Promise<LogStats> {
+  options.signal?.throwIfAborted()
   const tally = new Tally(options)
-  for await (const entry of readEntries(files, extent, {
-    from: 0,
-    to: extent.size,
-    signal: options.signal,
-  })) {
-    tally.scanned(1)
-    if (lets(entry)) tally.add(entry.record)
-  }
+  await countLog(log, options, tally, options.signal)
   return tally.result()
+}
+
+function checkOrder(order: string): void {
+  if (order !== "asc" && order !== "desc") {
+    throw new InvalidInputError(`order must be "asc" or "desc", not ${JSON.stringify(order)}`)
+  }
 }
 
 /** A cursor is the index at which the next page begins (`asc`) or before which it ends (`desc`). */

@@ -1,7 +1,7 @@
 import { InvalidInputError } from "../core/errors.ts"
 import { isoTime, parseTime } from "../core/system.ts"
 import { agentsOf } from "./filter.ts"
-import type { AuditRecord, HistogramBucket, LogStats, StatsGroup, StatsOptions } from "./types.ts"
+import type { AuditRecord, HistogramBucket, LogEntry, LogStats, StatsGroup, StatsOptions } from "./types.ts"
 
 /** Of a table that is returned. */
 export const MAX_GROUPS = 1_000
@@ -13,6 +13,13 @@ const OTHER = "(other)"
 export const NO_KIND = "(none)"
 
 const GROUPS: readonly StatsGroup[] = ["kind", "agent", "channel", "task", "outcome"]
+
+/** When a record says that it was. */
+interface Seen {
+  readonly at: string
+  readonly time: number
+  readonly index: number
+}
 
 /** How often each name was counted. */
 export type Counts = Map<string, number>
@@ -29,8 +36,8 @@ export class Tally {
   readonly #buckets = new Map<number, Counts>()
   #total = 0
   #scanned = 0
-  #first: { readonly at: string; readonly time: number } | undefined
-  #last: { readonly at: string; readonly time: number } | undefined
+  #first: Seen | undefined
+  #last: Seen | undefined
 
   /** @throws InvalidInputError for a group or an interval that is none. */
   constructor(options: Pick<StatsOptions, "by" | "interval">) {
@@ -51,7 +58,7 @@ export class Tally {
   }
 
   /** A record counts. @throws InvalidInputError when the histogram gets too many buckets. */
-  add(record: AuditRecord): void {
+  add({ record, index }: LogEntry): void {
     this.#total++
     const { kind, outcome, at } = record
     count(this.#kinds, typeof kind === "string" ? kind : NO_KIND, 1)
@@ -63,36 +70,66 @@ export class Tally {
     }
     const time = parseTime(at)
     if (time === undefined || typeof at !== "string") return
-    this.seen(at, time)
+    this.seen(at, time, index)
     if (this.interval === undefined) return
     const bucket = this.bucket(time)
     for (const name of this.#namesOf(record, agents)) count(bucket, name, 1)
   }
 
-  /** A counted record has this time. */
-  seen(at: string, time: number): void {
-    if (this.#first === undefined || time < this.#first.time) this.#first = { at, time }
-    if (this.#last === undefined || time > this.#last.time) this.#last = { at, time }
+  /** More records count; the caller adds their names and times. */
+  addTotal(records: number): void {
+    this.#total += records
+  }
+
+  addNamed(group: StatsGroup, name: string, n: number): void {
+    count(this.#table(group), name, n)
+  }
+
+  /** A counted record has this time. Of several with one time the first in the log is told. */
+  seen(at: string, time: number, index: number): void {
+    const isBefore = (other: Seen): boolean => time === other.time && index < other.index
+    if (this.#first === undefined || time < this.#first.time || isBefore(this.#first)) {
+      this.#first = { at, time, index }
+    }
+    if (this.#last === undefined || time > this.#last.time || isBefore(this.#last)) {
+      this.#last = { at, time, index }
+    }
+  }
+
+  /** A record that is counted already may have the least or the greatest time. */
+  see({ record, index }: LogEntry): void {
+    const at = record["at"]
+    const time = parseTime(at)
+    if (time !== undefined && typeof at === "string") this.seen(at, time, index)
+  }
+
+  /** Where the bucket of a time begins. */
+  bucketStart(time: number): number {
+    const width = this.interval ?? 1
+    return Math.floor(time / width) * width
+  }
+
+  /** @throws InvalidInputError when so many buckets are too many. */
+  checkBuckets(buckets: number): void {
+    if (buckets <= MAX_BUCKETS) return
+    throw new InvalidInputError(`an interval of ${this.interval} ms makes more than ${MAX_BUCKETS} buckets`, {
+      hint: "Choose a longer interval, or a shorter range of time.",
+    })
   }
 
   /** The counts of the bucket of a time. @throws InvalidInputError when there are too many. */
   bucket(time: number): Counts {
-    const width = this.interval ?? 1
-    const from = Math.floor(time / width) * width
+    const from = this.bucketStart(time)
     let bucket = this.#buckets.get(from)
     if (bucket !== undefined) return bucket
-    if (this.#buckets.size === MAX_BUCKETS) {
-      throw new InvalidInputError(`an interval of ${width} ms makes more than ${MAX_BUCKETS} buckets`, {
-        hint: "Choose a longer interval, or a shorter range of time.",
-      })
-    }
+    this.checkBuckets(this.#buckets.size + 1)
     bucket = new Map()
     this.#buckets.set(from, bucket)
     return bucket
   }
 
   result(): LogStats {
-    const counted = this.#counted()
+    const counted = this.#table(this.by)
     const counts = mostFirst(counted)
     return {
       total: this.#total,
@@ -111,6 +148,7 @@ export class Tally {
 
   #histogram(kept: Readonly<Record<string, number>>): HistogramBucket[] {
     return [...this.#buckets]
+      .filter(([, bucket]) => bucket.size > 0)
       .sort(([a], [b]) => a - b)
       .map(([from, bucket]) => {
         const counts: Counts = new Map()
@@ -119,8 +157,8 @@ export class Tally {
       })
   }
 
-  #counted(): Counts {
-    switch (this.by) {
+  #table(group: StatsGroup): Counts {
+    switch (group) {
       case "kind":
         return this.#kinds
       case "outcome":

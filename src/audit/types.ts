@@ -45,10 +45,22 @@ export interface AuditLogOptions {
   readonly retryMs?: number
   /** Keeps a Merkle tree of the lines and signs checkpoints of it. Default: none. */
   readonly ledger?: LedgerOptions
+  /** Columns of every 65,536 records beside the log, so that queries need not read it. Default: on. */
+  readonly index?: IndexOptions | false
   readonly clock?: Clock
   readonly timers?: Timers
   /** Default: silent. */
   readonly logger?: Logger
+}
+
+export interface IndexOptions {
+  /**
+   * Top-level fields whose texts are indexed as well, at most 16, for `where`. The price is a byte or two a record each.
+   * Whoever opens the log names the same ones: an index of others is made again.
+   */
+  readonly fields?: readonly string[]
+  /** Records in a block of the index. Default 65,536, and no more; fewer only in tests. */
+  readonly blockRecords?: number
 }
 
 export interface LogFilter {
@@ -121,7 +133,7 @@ export interface LogStats {
   readonly counts: Readonly<Record<string, number>>
   /** How many different values `by` has; above 1,000 `counts` does not hold them all. */
   readonly groups: number
-  /** Oldest first; buckets without records are left out. Empty unless `interval` was given. */
+  /** Oldest first; buckets in which nothing was counted are left out. Empty unless `interval` was given. */
   readonly histogram: readonly HistogramBucket[]
   /** How many records were looked at. */
   readonly scanned: number

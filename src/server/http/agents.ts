@@ -165,7 +165,7 @@ async function outcomesOf(
   const visible = visibleTo(limits)
   if (visible === undefined) return (await log.stats(filter)).by_outcome
   const tally = new Tally({})
-  for await (const entry of log.search(filter)) if (visible(entry)) tally.add(entry.record)
+  for await (const entry of log.search(filter)) if (visible(entry)) tally.add(entry)
   return tally.result().by_outcome
 }
 

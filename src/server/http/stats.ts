@@ -80,7 +80,7 @@ async function count(
   if (visible === undefined) return await log.stats({ ...filter, ...options, signal })
   // The log counts what a filter lets through, and not all limits are filters.
   const tally = new Tally(options)
-  for await (const entry of log.search({ ...filter, signal })) if (visible(entry)) tally.add(entry.record)
+  for await (const entry of log.search({ ...filter, signal })) if (visible(entry)) tally.add(entry)
   return tally.result()
 }
 

@@ -1,0 +1,192 @@
+import { mayHold } from "./bloom.ts"
+import type { SectionCache } from "./cache.ts"
+import { float64s, hashText, uint16s, uint32s, unzigzag, VarintReader } from "./coding.ts"
+import type { Codes } from "./coding.ts"
+import { parseCodes, parseDictionary } from "./column.ts"
+import type { Dictionary } from "./column.ts"
+import type { Fields } from "./fields.ts"
+import { checkSection, DamagedBlock, headerBytes, parseHeader } from "./file.ts"
+import type { BlockHeader } from "./file.ts"
+import { mayContain } from "./grams.ts"
+
+/** The order of a file's sections. Each column has two. */
+const RANGES = 0
+const BLOOM = 1
+const GRAMS = 2
+const LENGTHS = 3
+const TIMES = 4
+const COLUMNS = 5
+
+/** In bytes: holds the header, the time ranges and the Bloom filter of most blocks. */
+const FIRST_READ_BYTES = 32 * 1024
+
+export function sectionCount(fields: Fields): number {
+  return COLUMNS + 2 * fields.count
+}
+
+/** Where a block's file lies. */
+export interface BlockBytes {
+  readonly size: number
+  read(start: number, end: number): Promise<Uint8Array>
+}
+
+/**
+ * One block of the index, open for reading. Its header, its times' ranges and its Bloom filter stay in memory; all else
+ * is read when it is asked for, checked against its checksum, and kept by the cache.
+ *
+ * Every method that reads @throws DamagedBlock for bytes that are not those that were written.
+ */
+export class Block {
+  readonly header: BlockHeader
+  /** Of each chunk the least and the greatest time; infinite when it must be looked into. */
+  readonly ranges: Float64Array
+  readonly #bloom: Uint8Array
+  readonly #bytes: BlockBytes
+  readonly #cache: SectionCache
+  readonly #key: string
+
+  private constructor(
+    header: BlockHeader,
+    ranges: Float64Array,
+    bloom: Uint8Array,
+    bytes: BlockBytes,
+    cache: SectionCache,
+    key: string,
+  ) {
+    this.header = header
+    this.ranges = ranges
+    this.#bloom = bloom
+    this.#bytes = bytes
+    this.#cache = cache
+    this.#key = key
+  }
+
+  /** @param key names the block in the cache, and no other */
+  static async open(bytes: BlockBytes, fields: Fields, cache: SectionCache, key: string): Promise<Block> {
+    const sections = sectionCount(fields)
+    const first = await bytes.read(0, Math.max(FIRST_READ_BYTES, headerBytes(sections)))
+    const header = parseHeader(first, bytes.size, fields, sections)
+    const section = async (n: number): Promise<Uint8Array> => {
+      const at = header.sections[n]
+      if (at === undefined) throw new Error("bug: there is no such section")
+      const end = at.start + at.bytes
+      const content = end <= first.length ? first.slice(at.start, end) : await bytes.read(at.start, end)
+      checkSection(content, at)
+      return content
+    }
+    return new Block(header, float64s(await section(RANGES)), await section(BLOOM), bytes, cache, key)
+  }
+
+  get count(): number {
+    return this.header.count
+  }
+
+  get chunks(): number {
+    return Math.ceil(this.header.count / this.header.chunkRows)
+  }
+
+  /** False: no row holds `text` in this column. */
+  mayHold(column: number, text: string): boolean {
+    return mayHold(this.#bloom, hashText(text, column))
+  }
+
+  /** False: no line contains any of the texts. */
+  async mayContain(texts: readonly string[]): Promise<boolean> {
+    const grams = await this.#section(GRAMS, (bytes) => bytes)
+    return texts.some((text) => mayContain(grams, text))
+  }
+
+  dictionary(column: number): Promise<Dictionary> {
+    return this.#section(COLUMNS + 2 * column, parseDictionary)
+  }
+
+  async codes(column: number): Promise<Codes> {
+    const dictionary = await this.dictionary(column)
+    const { count } = this.header
+    return await this.#section(COLUMNS + 2 * column + 1, (bytes) => parseCodes(bytes, count, dictionary))
+  }
+
+  /** The times of a chunk's rows; NaN for none. */
+  async times(chunk: number): Promise<Float64Array> {
+    const packed = await this.#section(TIMES, (bytes) => bytes)
+    const { count, chunkRows } = this.header
+    const rows = Math.min(chunkRows, count - chunk * chunkRows)
+    const starts = uint32s(packed.subarray(0, this.chunks * 4))
+    const reader = new VarintReader(packed, this.chunks * 4 + (starts[chunk] ?? 0))
+    const times = new Float64Array(rows)
+    let last = 0
+    for (let row = 0; row < rows; row++) {
+      const step = reader.next()
+      if (step === 0) times[row] = NaN
+      else times[row] = last += unzigzag(step - 1)
+    }
+    return times
+  }
+
+  async offsets(): Promise<Offsets> {
+    const { count, chunkRows, start } = this.header
+    return await this.#section(LENGTHS, (bytes) => {
+      const anchors = uint32s(bytes.subarray(0, this.chunks * 4))
+      return new Offsets(anchors, uint16s(bytes.slice(this.chunks * 4)).subarray(0, count), chunkRows, start)
+    })
+  }
+
+  /** Reads every section. @throws DamagedBlock */
+  async check(): Promise<void> {
+    for (const section of this.header.sections) {
+      checkSection(await this.#bytes.read(section.start, section.start + section.bytes), section)
+    }
+  }
+
+  #section<T>(n: number, parse: (bytes: Uint8Array) => T): Promise<T> {
+    return this.#cache.get(`${this.#key}${n}`, async () => {
+      const section = this.header.sections[n]
+      if (section === undefined) throw new Error("bug: there is no such section")
+      const bytes = await this.#bytes.read(section.start, section.start + section.bytes)
+      checkSection(bytes, section)
+      try {
+        return { value: parse(bytes), bytes: 2 * bytes.length + 200 }
+      } catch (cause) {
+        throw cause instanceof DamagedBlock ? cause : new DamagedBlock("a section cannot be read", { cause })
+      }
+    })
+  }
+}
+
+/** Where each line of a block lies. */
+export class Offsets {
+  readonly #anchors: Uint32Array
+  readonly #lengths: Uint16Array
+  readonly #chunkRows: number
+  readonly #start: number
+
+  constructor(anchors: Uint32Array, lengths: Uint16Array, chunkRows: number, start: number) {
+    this.#anchors = anchors
+    this.#lengths = lengths
+    this.#chunkRows = chunkRows
+    this.#start = start
+  }
+
+  /** Without the newline. */
+  length(row: number): number {
+    return this.#lengths[row] ?? 0
+  }
+
+  /** Logical offsets of ascending rows. Costs the rows between them, at most a chunk each. */
+  of(rows: Uint32Array): Float64Array {
+    const offsets = new Float64Array(rows.length)
+    let at = 0
+    let offset = 0
+    for (let i = 0; i < rows.length; i++) {
+      const row = rows[i] ?? 0
+      const chunk = Math.floor(row / this.#chunkRows)
+      if (i === 0 || chunk * this.#chunkRows > at) {
+        at = chunk * this.#chunkRows
+        offset = this.#anchors[chunk] ?? 0
+      }
+      for (; at < row; at++) offset += (this.#lengths[at] ?? 0) + 1
+      offsets[i] = this.#start + offset
+    }
+    return offsets
+  }
+}

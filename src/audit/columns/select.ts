@@ -1,0 +1,187 @@
+import { AGENT_FIELDS, textForms, timeBound } from "../filter.ts"
+import type { LogFilter } from "../types.ts"
+import type { Block } from "./block.ts"
+import type { Codes } from "./coding.ts"
+import { codesOf } from "./column.ts"
+import type { Fields } from "./fields.ts"
+
+/** What of a filter the index can answer. */
+export interface Plan {
+  /** All must hold. */
+  readonly conditions: readonly Condition[]
+  readonly from: number
+  readonly to: number
+  readonly hasTime: boolean
+  /** A line must contain one of them; none: no text is wanted. */
+  readonly texts: readonly string[]
+  /** The filter asks for more than conditions and times: each record has to be looked at. */
+  readonly residue: boolean
+}
+
+/** A row holds one of the values in this column. */
+export interface Condition {
+  readonly column: number
+  readonly any: readonly string[]
+}
+
+const AGENT_KEYS = new Set<string>(AGENT_FIELDS)
+
+/** @throws InvalidInputError for a filter that is none. */
+export function planFilter(filter: LogFilter, fields: Fields): Plan {
+  const conditions: Condition[] = []
+  const add = (column: number, any: readonly string[] | undefined): void => {
+    if (any !== undefined) conditions.push({ column, any })
+  }
+  const one = (value: string | undefined): readonly string[] | undefined =>
+    value === undefined ? undefined : [value]
+  add(fields.columnOf("kind"), filter.kind === undefined ? undefined : [filter.kind].flat())
+  add(fields.columnOf("agent"), one(filter.agent))
+  add(fields.columnOf("channel"), one(filter.channel))
+  add(fields.columnOf("task"), one(filter.task))
+  add(fields.columnOf("outcome"), one(filter.outcome))
+  let residue = false
+  for (const [key, value] of Object.entries(filter.where ?? {})) {
+    const column = fields.columnOfKey(key)
+    const isExact = column !== undefined && typeof value === "string"
+    if (isExact) add(column, [value])
+    else residue = true
+    // The column says that some field names the agent, and not which.
+    if (AGENT_KEYS.has(key) && typeof value === "string") add(fields.columnOf("agent"), [value])
+  }
+  const from = timeBound(filter.from, "from")
+  const to = timeBound(filter.to, "to")
+  const texts = textForms(filter.text)
+  return {
+    conditions,
+    from: from ?? -Infinity,
+    to: to ?? Infinity,
+    hasTime: from !== undefined || to !== undefined,
+    texts,
+    residue: residue || texts.length > 0,
+  }
+}
+
+/** The rows of a block that may pass. */
+export interface Selection {
+  /** Ascending. `undefined`: every row of the block. */
+  readonly rows: Uint32Array | undefined
+  /** They pass, all of them: nobody has to look at the records. */
+  readonly exact: boolean
+}
+
+const NOTHING: Selection = { rows: new Uint32Array(0), exact: true }
+
+/** Costs a look at one code a row for the rarest condition, and at one a candidate for each other. */
+export async function selectRows(block: Block, plan: Plan): Promise<Selection> {
+  const { conditions, from, to, hasTime, texts } = plan
+  const { minTime, maxTime } = block.header
+  // Also where no record of the block has a time: both are NaN then.
+  if (hasTime && !(minTime < to && maxTime >= from)) return NOTHING
+  if (!conditions.every(({ column, any }) => any.some((text) => block.mayHold(column, text)))) return NOTHING
+  if (texts.length > 0 && !(await block.mayContain(texts))) return NOTHING
+  const tests: Test[] = []
+  let exact = !plan.residue
+  for (const { column, any } of conditions) {
+    const dictionary = await block.dictionary(column)
+    const codes = [...new Set(any.flatMap((text) => codesOf(dictionary, column, text)))]
+    if (codes.length === 0) return NOTHING
+    if (dictionary.texts === undefined) exact = false
+    const rows = codes.reduce((sum, code) => sum + (dictionary.counts[code] ?? 0), 0)
+    if (rows === block.count) continue
+    const wanted = new Uint8Array(dictionary.counts.length)
+    for (const code of codes) wanted[code] = 1
+    tests.push({
+      codes: await block.codes(column),
+      only: codes.length === 1 ? codes[0] : undefined,
+      wanted,
+      rows,
+    })
+  }
+  tests.sort((a, b) => a.rows - b.rows)
+  if (tests.length === 0 && !hasTime) return { rows: undefined, exact }
+  const candidates = rowsPassing(tests, block.count)
+  return { rows: hasTime ? await inTime(block, candidates, plan) : candidates, exact }
+}
+
+interface Test {
+  readonly codes: Codes
+  /** The one code that passes, if it is one. */
+  readonly only: number | undefined
+  /** By code: 1 passes. */
+  readonly wanted: Uint8Array
+  /** How many rows pass. */
+  readonly rows: number
+}
+
+function rowsPassing(tests: readonly Test[], count: number): Uint32Array {
+  const [first, ...others] = tests
+  const rows = new Uint32Array(first?.rows ?? count)
+  if (first === undefined) {
+    for (let row = 0; row < count; row++) rows[row] = row
+    return rows
+  }
+  let found = rowsOfTest(first, rows)
+  for (const { codes, wanted } of others) {
+    let kept = 0
+    for (let i = 0; i < found; i++) {
+      const row = rows[i] ?? 0
+      if (wanted[codes[row] ?? 0] === 1) rows[kept++] = row
+    }
+    found = kept
+  }
+  return rows.subarray(0, found)
+}
+
+/** Below this share of the rows, jumping from one to the next is faster than looking at each. */
+const RARE = 1 / 64
+
+function rowsOfTest({ codes, only, wanted, rows: expected }: Test, rows: Uint32Array): number {
+  let found = 0
+  if (only !== undefined && expected < codes.length * RARE) {
+    for (let row = codes.indexOf(only); row !== -1; row = codes.indexOf(only, row + 1)) rows[found++] = row
+  } else if (only !== undefined) {
+    for (let row = 0; row < codes.length; row++) if (codes[row] === only) rows[found++] = row
+  } else {
+    for (let row = 0; row < codes.length; row++) if (wanted[codes[row] ?? 0] === 1) rows[found++] = row
+  }
+  return found
+}
+
+/** Of the candidates, those whose time lies in the range. Times are decoded only of chunks that reach across an end. */
+async function inTime(block: Block, candidates: Uint32Array, { from, to }: Plan): Promise<Uint32Array> {
+  const { ranges } = block
+  const { chunkRows } = block.header
+  const kept = new Uint32Array(candidates.length)
+  let count = 0
+  for (let i = 0; i < candidates.length;) {
+    const chunk = Math.floor((candidates[i] ?? 0) / chunkRows)
+    const last = chunkEnd(candidates, i, (chunk + 1) * chunkRows)
+    const low = ranges[chunk * 2] ?? -Infinity
+    const high = ranges[chunk * 2 + 1] ?? Infinity
+    if (low >= from && high < to) {
+      kept.set(candidates.subarray(i, last), count)
+      count += last - i
+    } else if (low < to && high >= from) {
+      const times = await block.times(chunk)
+      for (let at = i; at < last; at++) {
+        const row = candidates[at] ?? 0
+        const time = times[row - chunk * chunkRows] ?? NaN
+        if (time >= from && time < to) kept[count++] = row
+      }
+    }
+    i = last
+  }
+  return kept.subarray(0, count)
+}
+
+/** The first position from `i` on whose row is not below `end`. */
+export function chunkEnd(rows: Uint32Array, i: number, end: number): number {
+  let low = i
+  let high = rows.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if ((rows[middle] ?? 0) < end) low = middle + 1
+    else high = middle
+  }
+  return low
+}
