@@ -10,6 +10,7 @@ import { keygenCommand } from "./commands/keygen.ts"
 import { proveCommand } from "./commands/prove.ts"
 import { queryCommand } from "./commands/query.ts"
 import { sealCommand } from "./commands/seal.ts"
+import { serveCommand } from "./commands/serve.ts"
 import { statsCommand } from "./commands/stats.ts"
 import { tailCommand } from "./commands/tail.ts"
 import { verifyCommand } from "./commands/verify.ts"
@@ -72,6 +73,7 @@ export async function run(args: readonly string[], shell: Shell): Promise<number
   }
   for (const command of [
     demoCommand(shell, setStatus),
+    serveCommand(shell, setStatus),
     appendCommand(shell, setStatus),
     tailCommand(shell, setStatus),
     queryCommand(shell, setStatus),

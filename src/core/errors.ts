@@ -11,6 +11,8 @@ export type ErrorCode =
   | "bad_proof"
   | "bad_signature"
   | "closed"
+  | "disconnected"
+  | "hub_failed"
   | "inbox_full"
   | "invalid_input"
   | "invalid_record"

@@ -11,6 +11,8 @@ const STATUS: Readonly<Record<ErrorCode, number>> = {
   bad_proof: 500,
   bad_signature: 500,
   closed: 503,
+  disconnected: 503,
+  hub_failed: 500,
   inbox_full: 409,
   invalid_input: 400,
   invalid_record: 400,

@@ -1,0 +1,111 @@
+import { readFileSync } from "node:fs"
+import { Command } from "commander"
+import { ApiKeyAuth, AuthRegistry, Hub, noneAuth } from "../../hub/index.ts"
+import { createHandler, isLocalHost, nodeListener, NodeServer } from "../../server/index.ts"
+import { visible } from "../colours.ts"
+import { addCommonOptions, addLedgerOption } from "../filters.ts"
+import { ledgerOf, openStoreToWrite } from "../folder.ts"
+import type { WriteOptions } from "../folder.ts"
+import { operatorLogger } from "../operator-log.ts"
+import { systemError, usageError } from "../report.ts"
+import { note } from "../shell.ts"
+import type { Shell } from "../shell.ts"
+
+const DEFAULT_HOST = "127.0.0.1"
+const DEFAULT_PORT = 4280
+/** How long requests may still take after the first SIGINT. */
+const GRACE_MS = 5_000
+
+interface ServeOptions extends WriteOptions {
+  readonly host: string
+  readonly port: number
+  readonly required: boolean
+  readonly allowNone?: boolean
+  readonly origin?: readonly string[]
+  readonly tlsCert?: string
+  readonly tlsKey?: string
+}
+
+export function serveCommand(shell: Shell, _setStatus: (status: number) => void): Command {
+  const command = new Command("serve")
+    .description("a hub that agents reach over WebSocket, and its audit log")
+    .option("--host <address>", "where to listen; this machine alone by default", DEFAULT_HOST)
+    .option("--port <number>", "0 takes a free one", parsePort, DEFAULT_PORT)
+    .option("--allow-none", "let agents of other machines join without proving who they are")
+    .option("--origin <origin...>", "web pages of this origin may connect")
+    .option("--tls-cert <file>", "certificate chain, PEM; with --tls-key")
+    .option("--tls-key <file>", "its private key, PEM")
+    .option("--no-required", "go on when a record cannot be written; by default every change is then refused")
+    .addHelpText(
+      "after",
+      "\nPrints its address, and serves until it is interrupted: then requests that are under way end," +
+        "\nagents are told, and the log is closed with a last checkpoint. A second interrupt ends it at once.",
+    )
+    .action(async (options: ServeOptions) => serve(shell, options))
+  return addLedgerOption(addCommonOptions(command))
+}
+
+async function serve(shell: Shell, options: ServeOptions): Promise<void> {
+  const { host, port, required, json = false, origin } = options
+  const tls = tlsOf(options)
+  if (!isLocalHost(host) && tls === undefined) {
+    note(shell, `warning: other machines reach ${visible(host)} without TLS, and send their keys in clear`)
+  }
+  await using store = await openStoreToWrite(options.dir)
+  const ledger = await ledgerOf(shell, options, store)
+  const logger = operatorLogger(shell, json)
+  await using hub = await Hub.open(store, {
+    audit: { coverage: "full", required, ...(ledger === undefined ? {} : { ledger }) },
+    auth: authOf(options),
+    logger,
+  })
+  await using server = await NodeServer.listen({
+    host,
+    port,
+    ...(tls === undefined ? {} : { tls }),
+    hub,
+    listener: nodeListener(createHandler(hub.auditLog, { hub, logger, stopping: shell.interrupted })),
+    hubOptions: { logger, ...(origin === undefined ? {} : { origins: origin }) },
+  })
+  if (json) shell.out.line(JSON.stringify({ url: server.url, hub_url: server.hubUrl, pid: process.pid }))
+  else {
+    shell.out.line(`service ${server.url}`)
+    shell.out.line(`hub     ${server.hubUrl}`)
+    note(shell, "serving until it is interrupted")
+  }
+  await interruption(shell.interrupted)
+  if (!json) note(shell, "stopping")
+  await server.close(GRACE_MS)
+}
+
+/** Who can prove nothing is let in from this machine alone. */
+function authOf({ host, allowNone }: ServeOptions): AuthRegistry {
+  const keys = new ApiKeyAuth({ allowEnrolment: true })
+  return new AuthRegistry(isLocalHost(host) || allowNone === true ? [noneAuth, keys] : [keys])
+}
+
+function tlsOf({ tlsCert, tlsKey }: ServeOptions): { cert: string; key: string } | undefined {
+  if (tlsCert === undefined && tlsKey === undefined) return undefined
+  if (tlsCert === undefined || tlsKey === undefined) {
+    throw usageError("--tls-cert and --tls-key go together", "Name both files, or neither.")
+  }
+  return { cert: textOf(tlsCert), key: textOf(tlsKey) }
+}
+
+function textOf(file: string): string {
+  try {
+    return readFileSync(file, "utf8")
+  } catch (error) {
+    throw systemError(`read ${file}`, error)
+  }
+}
+
+function parsePort(text: string): number {
+  if (/^\d{1,5}$/.test(text) && Number(text) <= 65_535) return Number(text)
+  throw usageError(`${text} is not a port`, "A port is a number from 0 to 65535.")
+}
+
+async function interruption(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return
+  await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }))
+}

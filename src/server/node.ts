@@ -1,0 +1,113 @@
+import { createServer } from "node:http"
+import type { IncomingMessage, Server } from "node:http"
+import { createServer as createSecureServer } from "node:https"
+import type { AddressInfo } from "node:net"
+import type { Duplex } from "node:stream"
+import { InvalidInputError } from "../core/errors.ts"
+import type { HubLink } from "../model/index.ts"
+import { isLoopback } from "./http/access.ts"
+import type { NodeListener } from "./http/node.ts"
+import { HubEndpoint } from "./ws/index.ts"
+import type { HubEndpointOptions } from "./ws/index.ts"
+
+/** Where the hub's WebSocket endpoint is. */
+export const HUB_PATH = "/v1/hub"
+
+export interface NodeServerOptions {
+  /** Default `127.0.0.1`: this machine alone. */
+  readonly host?: string
+  /** 0 takes a free one. */
+  readonly port: number
+  /** PEM texts. Without them: no TLS. */
+  readonly tls?: { readonly cert: string; readonly key: string }
+  /** The hub's endpoint at {@link HUB_PATH}. Without it there is none. */
+  readonly hub?: HubLink
+  readonly hubOptions?: Omit<HubEndpointOptions, "onLoopback">
+  /** Answers every other request: `nodeListener(createHandler(log))`. Default: 404. */
+  readonly listener?: NodeListener
+}
+
+/** Whoever takes longer to send the head of a request keeps a connection for nothing. */
+const HEADERS_TIMEOUT_MS = 10_000
+
+/** Whether nobody but this machine can reach the address. */
+export function isLocalHost(host: string): boolean {
+  return host === "localhost" || isLoopback(host)
+}
+
+/** One `node:http` server: upgrades go to the hub's endpoint, everything else to the listener. */
+export class NodeServer implements AsyncDisposable {
+  /** Without a slash at its end: `http://127.0.0.1:4280`. */
+  readonly url: string
+  /** The same for WebSockets: `ws://127.0.0.1:4280/v1/hub`. */
+  readonly hubUrl: string
+  readonly endpoint: HubEndpoint | undefined
+  readonly #server: Server
+  #closing: Promise<void> | undefined
+
+  private constructor(server: Server, url: string, endpoint: HubEndpoint | undefined) {
+    this.#server = server
+    this.url = url
+    this.hubUrl = `${url.replace(/^http/, "ws")}${HUB_PATH}`
+    this.endpoint = endpoint
+  }
+
+  /** @throws InvalidInputError when it cannot listen there. */
+  static async listen(options: NodeServerOptions): Promise<NodeServer> {
+    const { host = "127.0.0.1", port, tls, hub, hubOptions, listener = notFound } = options
+    const limits = { headersTimeout: HEADERS_TIMEOUT_MS }
+    const server =
+      tls === undefined
+        ? createServer(limits, (request, response) => void listener(request, response))
+        : createSecureServer({ ...limits, ...tls }, (request, response) => void listener(request, response))
+    const endpoint =
+      hub === undefined ? undefined : new HubEndpoint(hub, { ...hubOptions, onLoopback: isLocalHost(host) })
+    server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+      if (endpoint !== undefined && pathOf(request) === HUB_PATH)
+        endpoint.handleUpgrade(request, socket, head)
+      else socket.end("HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+    })
+    await listening(server, host, port)
+    const { address, family, port: real } = server.address() as AddressInfo
+    const scheme = tls === undefined ? "http" : "https"
+    const url = `${scheme}://${family === "IPv6" ? `[${address}]` : address}:${real}`
+    return new NodeServer(server, url, endpoint)
+  }
+
+  /** Takes nothing new, lets requests end, then ends what is left. @param graceMs default 5,000. */
+  close(graceMs: number = 5_000): Promise<void> {
+    this.#closing ??= this.#close(graceMs)
+    return this.#closing
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  async #close(graceMs: number): Promise<void> {
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()))
+    this.#server.closeIdleConnections()
+    await this.endpoint?.close(graceMs)
+    // Streams of the listener (a tail) end only with their connections.
+    this.#server.closeAllConnections()
+    await closed
+  }
+}
+
+function listening(server: Server, host: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once("error", (cause) => {
+      const hint = "Stop what listens there, or choose another port."
+      reject(new InvalidInputError(`cannot listen on ${host}:${port}: ${cause.message}`, { cause, hint }))
+    })
+    server.listen(port, host, resolve)
+  })
+}
+
+function pathOf(request: IncomingMessage): string {
+  return (request.url ?? "").split("?", 1)[0] ?? ""
+}
+
+const notFound: NodeListener = async (_request, response) => {
+  response.writeHead(404, { "content-type": "text/plain" }).end("not found\n")
+}
