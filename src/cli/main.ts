@@ -13,6 +13,7 @@ import { sealCommand } from "./commands/seal.ts"
 import { serveCommand } from "./commands/serve.ts"
 import { statsCommand } from "./commands/stats.ts"
 import { tailCommand } from "./commands/tail.ts"
+import { tokenCommand } from "./commands/token.ts"
 import { verifyCommand } from "./commands/verify.ts"
 import { witnessCommand } from "./commands/witness.ts"
 import { coloursFor } from "./colours.ts"
@@ -88,6 +89,7 @@ export async function run(args: readonly string[], shell: Shell): Promise<number
     verifyCommand(shell, setStatus),
     fsckCommand(shell, setStatus),
     witnessCommand(shell, setStatus),
+    tokenCommand(shell, setStatus),
   ]) {
     program.addCommand(command.copyInheritedSettings(program))
   }

@@ -37,11 +37,14 @@ export class InboxFullError extends HansardError {
   }
 }
 
-/** More per minute than the rule allows. */
+/** More than is allowed in a time: of envelopes by the rule, of failed logins, of requests. */
 export class RateLimitedError extends HansardError {
   override readonly code = "rate_limited"
+  /** When it is worth another try, if that is known. */
+  readonly retryAfterSeconds: number | undefined
 
-  constructor(message: string, details?: ErrorDetails) {
+  constructor(message: string, details?: ErrorDetails & { readonly retryAfterSeconds?: number }) {
     super(message, "Send more slowly, or raise limits.rate.", details)
+    this.retryAfterSeconds = details?.retryAfterSeconds
   }
 }

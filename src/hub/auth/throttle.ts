@@ -32,6 +32,7 @@ export class AuthThrottle {
     const seconds = Math.ceil((known.untilMs - now) / 1000)
     throw new RateLimitedError(`too many failed attempts to be ${JSON.stringify(name)}`, {
       hint: `Try again in ${seconds} s.`,
+      retryAfterSeconds: seconds,
     })
   }
 

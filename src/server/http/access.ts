@@ -42,7 +42,10 @@ export const localOnly: Authorize = (request, info) => {
   throw new AuthError("this needs a token", { hint: "Send `Authorization: Bearer …` with one that is good." })
 }
 
+/** A page of another origin that a browser on this machine has open is not local, wherever its request comes from. */
 export function isLocal(request: Request, { remoteAddress }: RequestInfo): boolean {
+  const site = request.headers.get("sec-fetch-site")
+  if (site !== null && site !== "same-origin" && site !== "none") return false
   const { hostname } = new URL(request.url)
   return (
     isLoopback(remoteAddress) && (hostname === "localhost" || isLoopback(hostname.replace(/^\[|\]$/g, "")))

@@ -13,12 +13,14 @@ import {
   type Authorize,
   type RequestInfo,
 } from "./access.ts"
+import { AccessLog } from "./access-log.ts"
 import { immutable, respond, SECURITY_HEADERS, UNCACHED } from "./caching.ts"
 import { CheckpointEvents } from "./checkpoint-events.ts"
 import { Feed } from "./feed.ts"
 import { openApiOf } from "./openapi.ts"
 import { problemOf, problemResponse, RequestRefused } from "./problems.ts"
 import type { Viewer } from "../viewer.ts"
+import { DEFAULT_RATE, RequestLimiter, type RequestRate } from "./rate.ts"
 import { parseFields, queryOf, type Route, type Service } from "./route.ts"
 import { ROUTES } from "./routes.ts"
 
@@ -36,6 +38,10 @@ export interface HandlerOptions {
   readonly vkey?: string
   /** The page, at the base path and a slash. It holds no data, so everybody gets it. Default: none. */
   readonly viewer?: Viewer
+  /** A second log, which the handler does not close: every use of the first is recorded there. Default: none. */
+  readonly accessLog?: AuditLog
+  /** How often a reader may ask; who is not told apart by a token is by its address. Default: {@link DEFAULT_RATE}. */
+  readonly rate?: RequestRate
   /** Aborts when the service stops: streams end, with a last checkpoint if there is one. Default: never. */
   readonly stopping?: AbortSignal
   readonly clock?: Clock
@@ -56,7 +62,7 @@ export type ServiceHandler = (request: Request, info?: RequestInfo) => Promise<R
  * @throws InvalidInputError for a base path that is none.
  */
 export function createHandler(log: AuditLog, options: HandlerOptions = {}): ServiceHandler {
-  const { basePath = "", authorize = localOnly } = options
+  const { basePath = "" } = options
   if (basePath !== "" && !/^(?:\/[\w.~-]+)+$/.test(basePath)) {
     throw new InvalidInputError(`a base path is like /audit, not ${JSON.stringify(basePath)}`)
   }
@@ -73,10 +79,32 @@ export function createHandler(log: AuditLog, options: HandlerOptions = {}): Serv
     logger,
     stopping: options.stopping ?? new AbortController().signal,
   }
-  const app = appOf(service, authorize, basePath, options.viewer)
-  return async (request, info = {}) => {
-    const response = await app.fetch(request, { info })
-    return response
+  const gate = gateOf(options, service.clock)
+  const app = appOf(service, gate, basePath, options.viewer)
+  return async (request, info = {}) => await app.fetch(request, { info })
+}
+
+/** What every request passes that needs leave. */
+interface Gate {
+  enter(route: Route, request: Request, info: RequestInfo): Promise<Access>
+  /** What comes of it is on record before it is sent. */
+  leave(request: Request, info: RequestInfo, access: Access | undefined, status: number): Promise<void>
+}
+
+function gateOf({ authorize = localOnly, accessLog, rate }: HandlerOptions, clock: Clock): Gate {
+  const limiter = new RequestLimiter(rate ?? DEFAULT_RATE, clock)
+  const log = accessLog === undefined ? undefined : new AccessLog(accessLog, clock)
+  return {
+    async enter(route, request, info) {
+      const access = await authorize(request, info)
+      limiter.take(access.name ?? `address ${info.remoteAddress ?? "unknown"}`)
+      if (route.needs !== null) requireScope(access, route.needs)
+      if (route.needsAll === true) requireAll(access)
+      return access
+    },
+    async leave(request, info, access, status) {
+      await log?.record(request, info, { reader: access?.name ?? null, status })
+    },
   }
 }
 
@@ -86,7 +114,7 @@ interface Environment {
 
 function appOf(
   service: Service,
-  authorize: Authorize,
+  gate: Gate,
   basePath: string,
   viewer: Viewer | undefined,
 ): Hono<Environment> {
@@ -100,11 +128,12 @@ function appOf(
     }
   })
   app.use(compress())
-  app.onError((error) => {
+  const refused = (error: unknown): Response => {
     const answer = problemOf(error)
     if (answer.isOurs) service.logger.error({ err: error }, "a request failed")
     return problemResponse(answer)
-  })
+  }
+  app.onError(refused)
   app.notFound(() => {
     throw new RequestRefused(404, "not_found", "there is nothing at this path", {
       hint: "/openapi.json lists the paths.",
@@ -118,13 +147,24 @@ function appOf(
   for (const route of ROUTES) {
     app.on(route.method, route.path, async (context) => {
       const request = context.req.raw
+      const { info } = context.env
       if (request.url.length > MAX_URL_LENGTH) throw urlTooLong()
-      const access = route.needs === null ? NOBODY : await authorize(request, context.env.info)
-      if (route.needs !== null) requireScope(access, route.needs)
-      if (route.needsAll === true) requireAll(access)
-      const query = parseFields(route.query, queryOf(new URL(request.url)), "query")
-      const params = paramsOf(route, context.req.param(), context.req.path.slice(basePath.length))
-      return await route.handle(service, { request, access, query, params, signal: request.signal })
+      const answer = async (access: Access): Promise<Response> => {
+        const query = parseFields(route.query, queryOf(new URL(request.url)), "query")
+        const params = paramsOf(route, context.req.param(), context.req.path.slice(basePath.length))
+        return await route.handle(service, { request, access, query, params, signal: request.signal })
+      }
+      if (route.needs === null) return await answer(NOBODY)
+      let access: Access | undefined
+      let response: Response
+      try {
+        access = await gate.enter(route, request, info)
+        response = await answer(access)
+      } catch (error) {
+        response = refused(error)
+      }
+      await gate.leave(request, info, access, response.status)
+      return response
     })
   }
   for (const [path, methods] of methodsByPath()) {

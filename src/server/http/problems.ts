@@ -1,5 +1,6 @@
 /** Errors as answers: RFC 9457. The one table from our errors to statuses is here. */
 import { HansardError, type ErrorCode } from "../../core/index.ts"
+import { RateLimitedError } from "../../model/index.ts"
 import type { FieldError, Problem } from "../../wire/http.ts"
 
 /** A new code does not compile until it has a line here. */
@@ -149,17 +150,6 @@ function makeProblem(
 
 function headersOf(error: HansardError): Record<string, string> {
   if (error.code === "auth_failed") return { "www-authenticate": 'Bearer realm="hansard"' }
-  if (error instanceof RetryLater) return { "retry-after": String(error.seconds) }
-  return error.code === "rate_limited" ? { "retry-after": "1" } : {}
-}
-
-/** 429, with the time after which it is worth another try. */
-export class RetryLater extends HansardError {
-  override readonly code = "rate_limited"
-  readonly seconds: number
-
-  constructor(message: string, seconds: number) {
-    super(message, `Try again after ${seconds} s.`)
-    this.seconds = seconds
-  }
+  if (error instanceof RateLimitedError) return { "retry-after": String(error.retryAfterSeconds ?? 1) }
+  return {}
 }
