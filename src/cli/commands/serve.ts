@@ -1,13 +1,14 @@
 import { readFileSync } from "node:fs"
 import { Command } from "commander"
 import { ApiKeyAuth, AuthRegistry, Hub, noneAuth } from "../../hub/index.ts"
-import { createHandler, isLocalHost, nodeListener, NodeServer } from "../../server/index.ts"
+import { isLocalHost, nodeListener, NodeServer } from "../../server/index.ts"
 import { visible } from "../colours.ts"
 import { addCommonOptions, addLedgerOption } from "../filters.ts"
 import { ledgerOf, openStoreToWrite } from "../folder.ts"
 import type { WriteOptions } from "../folder.ts"
 import { operatorLogger } from "../operator-log.ts"
 import { systemError, usageError } from "../report.ts"
+import { Service } from "../service.ts"
 import { note } from "../shell.ts"
 import type { Shell } from "../shell.ts"
 
@@ -22,24 +23,27 @@ interface ServeOptions extends WriteOptions {
   readonly required: boolean
   readonly allowNone?: boolean
   readonly origin?: readonly string[]
+  readonly accessLog?: boolean
   readonly tlsCert?: string
   readonly tlsKey?: string
 }
 
 export function serveCommand(shell: Shell, _setStatus: (status: number) => void): Command {
   const command = new Command("serve")
-    .description("a hub that agents reach over WebSocket, and its audit log")
+    .description("a hub that agents reach over WebSocket, its audit log, and both over HTTP with a page")
     .option("--host <address>", "where to listen; this machine alone by default", DEFAULT_HOST)
     .option("--port <number>", "0 takes a free one", parsePort, DEFAULT_PORT)
     .option("--allow-none", "let agents of other machines join without proving who they are")
     .option("--origin <origin...>", "web pages of this origin may connect")
     .option("--tls-cert <file>", "certificate chain, PEM; with --tls-key")
     .option("--tls-key <file>", "its private key, PEM")
+    .option("--access-log", "record every use of the log in a second one, in the data folder's access-log/")
     .option("--no-required", "go on when a record cannot be written; by default every change is then refused")
     .addHelpText(
       "after",
       "\nPrints its address, and serves until it is interrupted: then requests that are under way end," +
-        "\nagents are told, and the log is closed with a last checkpoint. A second interrupt ends it at once.",
+        "\nagents are told, and the log is closed with a last checkpoint. A second interrupt ends it at once." +
+        "\nOn this machine's own address whoever is on it may do everything; others need a token: `hansard token new`.",
     )
     .action(async (options: ServeOptions) => serve(shell, options))
   return addLedgerOption(addCommonOptions(command))
@@ -59,12 +63,20 @@ async function serve(shell: Shell, options: ServeOptions): Promise<void> {
     auth: authOf(options),
     logger,
   })
+  await using service = await Service.open({
+    dir: options.dir,
+    hub,
+    trustLocal: isLocalHost(host),
+    accessLog: options.accessLog === true,
+    stopping: shell.interrupted,
+    logger,
+  })
   await using server = await NodeServer.listen({
     host,
     port,
     ...(tls === undefined ? {} : { tls }),
     hub,
-    listener: nodeListener(createHandler(hub.auditLog, { hub, logger, stopping: shell.interrupted })),
+    listener: nodeListener(service.handler),
     hubOptions: { logger, ...(origin === undefined ? {} : { origins: origin }) },
   })
   if (json) shell.out.line(JSON.stringify({ url: server.url, hub_url: server.hubUrl, pid: process.pid }))

@@ -1,15 +1,13 @@
-import { mkdirSync } from "node:fs"
-import { join, resolve } from "node:path"
 import { Command } from "commander"
 import { isoTime, systemClock, systemRandom } from "../../core/system.ts"
 import { parseDuration } from "../../model/index.ts"
 import { TokenBook, type StoredToken } from "../../server/index.ts"
-import { FileStore } from "../../store/index.ts"
 import type { Scope, TokenLimits } from "../../wire/http.ts"
 import { visible } from "../colours.ts"
 import { addCommonOptions } from "../filters.ts"
 import { makeDataFolder } from "../folder.ts"
 import { usageError } from "../report.ts"
+import { openTokens } from "../service.ts"
 import { note, type CommonOptions, type Shell } from "../shell.ts"
 
 interface NewOptions extends CommonOptions {
@@ -18,11 +16,6 @@ interface NewOptions extends CommonOptions {
   readonly channel?: readonly string[]
   readonly kind?: readonly string[]
   readonly expires?: string
-}
-
-/** Where a service's tokens lie: beside the store and not in it, so that one can be made while the service runs. */
-export function tokensFolder(dir: string): string {
-  return join(resolve(dir), "access")
 }
 
 export function tokenCommand(shell: Shell, _setStatus: (status: number) => void): Command {
@@ -61,8 +54,7 @@ async function create(shell: Shell, name: string, options: NewOptions): Promise<
   if (seconds !== undefined && seconds <= 0)
     throw usageError("--expires is not in the future", "Such as 30d.")
   makeDataFolder(options.dir)
-  mkdirSync(tokensFolder(options.dir), { recursive: true, mode: 0o700 })
-  await using store = await FileStore.open(tokensFolder(options.dir))
+  await using store = await openTokens(options.dir, { readOnly: false })
   const { token, stored } = await new TokenBook(store, { clock: systemClock }).create(
     {
       name,
@@ -81,8 +73,7 @@ async function create(shell: Shell, name: string, options: NewOptions): Promise<
 
 async function show(shell: Shell, options: CommonOptions): Promise<void> {
   makeDataFolder(options.dir)
-  mkdirSync(tokensFolder(options.dir), { recursive: true, mode: 0o700 })
-  await using store = await FileStore.open(tokensFolder(options.dir), { readOnly: true })
+  await using store = await openTokens(options.dir, { readOnly: true })
   const tokens = await new TokenBook(store, { clock: systemClock }).list()
   if (options.json === true) shell.out.line(JSON.stringify({ tokens: tokens.map(shown) }))
   else for (const token of tokens) shell.out.line(`${token.id}  ${sentence(token)}`)
@@ -90,8 +81,7 @@ async function show(shell: Shell, options: CommonOptions): Promise<void> {
 
 async function end(shell: Shell, id: string, options: CommonOptions): Promise<void> {
   makeDataFolder(options.dir)
-  mkdirSync(tokensFolder(options.dir), { recursive: true, mode: 0o700 })
-  await using store = await FileStore.open(tokensFolder(options.dir))
+  await using store = await openTokens(options.dir, { readOnly: false })
   const token = await new TokenBook(store, { clock: systemClock }).revoke(id)
   if (options.json === true) shell.out.line(JSON.stringify(shown(token)))
   else shell.out.line(`${token.id}  ${sentence(token)}`)

@@ -1,0 +1,78 @@
+import { mkdirSync } from "node:fs"
+import { join, resolve } from "node:path"
+import { AuditLog } from "../audit/index.ts"
+import { formatVerifierKey, type Logger } from "../core/index.ts"
+import { systemClock } from "../core/system.ts"
+import type { Hub } from "../hub/index.ts"
+import { createHandler, TokenBook, tokenAccess, Viewer, type ServiceHandler } from "../server/index.ts"
+import { FileStore } from "../store/index.ts"
+import { loadVerifierKey } from "./keys.ts"
+
+export interface ServiceOptions {
+  readonly dir: string
+  readonly hub: Hub
+  /** Whoever is on this machine needs no token. */
+  readonly trustLocal: boolean
+  /** Whether every use of the log is recorded in a second one. */
+  readonly accessLog: boolean
+  readonly stopping: AbortSignal
+  readonly logger: Logger
+}
+
+/** Where a service's tokens lie: beside the store and not in it, so that one can be made while the service runs. */
+export function tokensFolder(dir: string): string {
+  return join(resolve(dir), "access")
+}
+
+/** The second log: who has looked at the first. A store of its own. */
+export function accessLogFolder(dir: string): string {
+  return join(resolve(dir), "access-log")
+}
+
+/** @param dir must be there; the folder for tokens is made, for their owner alone. */
+export async function openTokens(dir: string, options: { readonly readOnly: boolean }): Promise<FileStore> {
+  mkdirSync(tokensFolder(dir), { recursive: true, mode: 0o700 })
+  return await FileStore.open(tokensFolder(dir), options)
+}
+
+/** The whole service over a hub, and what it holds open beside. */
+export class Service implements AsyncDisposable {
+  readonly handler: ServiceHandler
+  readonly #open: AsyncDisposableStack
+
+  private constructor(handler: ServiceHandler, open: AsyncDisposableStack) {
+    this.handler = handler
+    this.#open = open
+  }
+
+  static async open(options: ServiceOptions): Promise<Service> {
+    const { dir, hub, trustLocal, stopping, logger } = options
+    await using open = new AsyncDisposableStack()
+    const tokens = new TokenBook(open.use(await openTokens(dir, { readOnly: true })), { clock: systemClock })
+    const accessLog = options.accessLog ? await openAccessLog(dir, open, logger) : undefined
+    const vkey = loadVerifierKey(dir)
+    const viewer = await Viewer.open()
+    const handler = createHandler(hub.auditLog, {
+      hub,
+      authorize: tokenAccess({ tokens, clock: systemClock, trustLocal }),
+      stopping,
+      logger,
+      ...(accessLog === undefined ? {} : { accessLog }),
+      ...(vkey === undefined ? {} : { vkey: formatVerifierKey(vkey) }),
+      ...(viewer === undefined ? {} : { viewer }),
+    })
+    return new Service(handler, open.move())
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#open.disposeAsync()
+  }
+}
+
+async function openAccessLog(dir: string, open: AsyncDisposableStack, logger: Logger): Promise<AuditLog> {
+  const folder = accessLogFolder(dir)
+  mkdirSync(folder, { recursive: true, mode: 0o700 })
+  // Laid out as a data folder, so that every command reads it with `--dir`.
+  const store = open.use(await FileStore.open(join(folder, "store")))
+  return open.use(await AuditLog.open(store, { logger }))
+}
