@@ -20,8 +20,9 @@ export function violationsPath(channelId: string): string {
 /**
  * Watches the promises of open channels.
  *
- * Each broken promise is told once per channel, expectation and violator, also over restarts: what was told is kept
- * beside the channel. One that is kept again and broken again is not told again, as in AG2.
+ * Each broken promise is told once per channel, expectation, violator and occasion (of `turn_within`: the turn), also over
+ * restarts: what was told is kept beside the channel. One without occasions that is kept again and broken again is not
+ * told again, as in AG2.
  *
  * Evaluators see the envelopes that are in memory: all of a channel's log up to 1 MiB, and of what is older than that
  * the newest of each sender, type and audience, which is what the built-in ones look at. A sweep reads nothing.
@@ -102,8 +103,11 @@ export class ExpectationSweeper {
       }
       const nowMs = this.#context.clock()
       let violation: Violation | undefined
+      let occasion = ""
       try {
-        violation = evaluator.evaluate(expectation, { metadata, state, wal: channel.wal.recent, nowMs })
+        const context = { metadata, state, wal: channel.wal.recent, nowMs }
+        violation = evaluator.evaluate(expectation, context)
+        occasion = evaluator.occasion?.(context) ?? ""
       } catch (error) {
         const { channel_id } = metadata
         this.#context.logger.error(
@@ -114,8 +118,14 @@ export class ExpectationSweeper {
       }
       if (violation === undefined) continue
       const fresh = splitByViolator(violation).filter((one) => {
-        const key = JSON.stringify([index, expectation.name, one.violator_ids[0] ?? ""])
-        return !channel.fired.has(key) && channel.fired.add(key)
+        const about = [index, expectation.name, one.violator_ids[0] ?? ""]
+        const key = JSON.stringify(occasion === "" ? about : [...about, occasion])
+        if (channel.fired.has(key)) return false
+        // Occasions pass: one key per promise and violator is enough.
+        const earlier = JSON.stringify(about).slice(0, -1)
+        for (const old of channel.fired) if (old.startsWith(`${earlier},`)) channel.fired.delete(old)
+        channel.fired.add(key)
+        return true
       })
       if (fresh.length === 0) continue
       for (const one of fresh) await this.#fire(channel, one, handler)

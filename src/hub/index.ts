@@ -2,8 +2,25 @@ export { ACCESS, formatAccess, STANDINGS } from "./access.ts"
 export type { AccessOp, AccessRule, Origin, Standing, Verdict } from "./access.ts"
 export { ALLOW, BaseArbiter, deny, RuleArbiter } from "./arbiter.ts"
 export type { Arbiter, Decision, HubView } from "./arbiter.ts"
-export { consultingAdapter, conversationAdapter, DEFAULT_ADAPTERS } from "./adapters/index.ts"
-export type { ConsultingState, ConversationState } from "./adapters/index.ts"
+export {
+  consultingAdapter,
+  conversationAdapter,
+  DEFAULT_ADAPTERS,
+  discussionAdapter,
+  makeWorkflowAdapter,
+  workflowAdapter,
+} from "./adapters/index.ts"
+export type {
+  ConditionKind,
+  ConsultingState,
+  ConversationState,
+  DiscussionState,
+  GraphKinds,
+  GraphView,
+  NextSpeaker,
+  TargetKind,
+  WorkflowState,
+} from "./adapters/index.ts"
 export { ApiKeyAuth, AuthRegistry, BearerAuth, Ed25519Auth, hashAdminToken, noneAuth } from "./auth/index.ts"
 export type {
   ApiKeyOptions,

@@ -1,5 +1,6 @@
 import { NotFoundError } from "../core/errors.ts"
 import {
+  HIDDEN,
   INVITE_ACK,
   INVITE_REJECT,
   isParticipant,
@@ -8,13 +9,14 @@ import {
   makeEnvelope,
   participantIds,
   ProtocolError,
+  VIOLATED,
   type Envelope,
   type EnvelopeRequest,
   type JsonObject,
 } from "../model/index.ts"
 import { inboxesOf, recipientsOf, type Channel } from "./channel.ts"
 import type { ChannelBook } from "./channel-book.ts"
-import { guardAdapter, type Committer } from "./commit.ts"
+import { guardAdapter, type Committer, type Prepared } from "./commit.ts"
 import type { HubContext } from "./context.ts"
 import type { Gatekeeper } from "./gatekeeper.ts"
 import type { Inboxes } from "./inboxes.ts"
@@ -73,7 +75,7 @@ export class Posting {
       async (written) => {
         const json = copyObject(request, "envelope")
         draft = deepFreeze(readEnvelope(makeEnvelope(json as unknown as EnvelopeRequest)))
-        if (draft.event_type.startsWith("ag2.channel.") && !isAnswer(draft)) {
+        if (isHubsOwn(draft.event_type) && !isAnswer(draft)) {
           throw new ProtocolError(`only the hub posts ${draft.event_type}`)
         }
         if (!this.#registry.has(draft.sender_id)) {
@@ -127,6 +129,7 @@ export class Posting {
       const prepared = this.#committer.prepare(channel, this.#committer.stamp(draft))
       await this.#committer.commit(channel, [prepared], operation)
       operation.events.posted(prepared.envelope, metadata)
+      await this.#follow(channel, prepared, operation)
     })
   }
 
@@ -174,12 +177,16 @@ export class Posting {
         written()
       })
       operation.events.posted(envelope, channel.metadata)
-      const { nextState, closeReason = "" } = prepared.result
-      // The hub ends the channel, not the sender.
-      const byHub = { ...operation, actor: undefined }
-      if (nextState !== undefined) await this.#lifecycle.endsSurely(channel, nextState, closeReason, byHub)
+      await this.#follow(channel, prepared, operation)
       return envelope.envelope_id
     })
+  }
+
+  /** Ends the channel when the adapter says so. The hub ends it, not the sender. */
+  async #follow(channel: Channel, { result }: Prepared, operation: Operation): Promise<void> {
+    const { nextState, closeReason = "" } = result
+    const byHub = { ...operation, actor: undefined }
+    if (nextState !== undefined) await this.#lifecycle.endsSurely(channel, nextState, closeReason, byHub)
   }
 
   /** What may have changed while the envelope waited for the lock. */
@@ -265,6 +272,11 @@ export class Posting {
 
 function isAnswer(envelope: Envelope): boolean {
   return envelope.event_type === INVITE_ACK || envelope.event_type === INVITE_REJECT
+}
+
+/** What the hub alone says: whoever reads it in a log can trust that. */
+function isHubsOwn(eventType: string): boolean {
+  return eventType.startsWith("ag2.channel.") || eventType === VIOLATED || eventType === HIDDEN
 }
 
 function ended({ metadata }: Channel): ProtocolError {

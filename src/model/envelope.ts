@@ -28,6 +28,10 @@ export interface Envelope {
 export type EnvelopeRequest = Pick<Envelope, "channel_id" | "sender_id" | "event_type" | "event_data"> &
   Partial<Envelope>
 
+/**
+ * `hansard.*` is ours, and AG2's hub and clients take it for information: `hansard.turn.pass` gives one's turn away
+ * (`{text?}`, why); `hansard.participant.hidden` is the hub's word that somebody speaks no more (`{agent_id, turn, reason}`).
+ */
 export type EventType =
   | "ag2.msg.text"
   | "ag2.packet"
@@ -41,12 +45,18 @@ export type EventType =
   | "ag2.context.set"
   | "ag2.task.cancel_request"
   | "ag2.task.cancelled"
+  | "hansard.turn.pass"
+  | "hansard.participant.hidden"
 
 export const TEXT = "ag2.msg.text"
 export const INVITE = "ag2.channel.invite"
 export const INVITE_ACK = "ag2.channel.invite.ack"
 export const INVITE_REJECT = "ag2.channel.invite.reject"
 export const OPENED = "ag2.channel.opened"
+export const PACKET = "ag2.packet"
+export const CONTEXT_SET = "ag2.context.set"
+export const PASS = "hansard.turn.pass"
+export const HIDDEN = "hansard.participant.hidden"
 export const VIOLATED = "ag2.expectation.violated"
 
 /** Channel and task protocol; everything else is substantive. */

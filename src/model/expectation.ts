@@ -5,7 +5,7 @@ export interface Expectation {
   /** Names an evaluator. */
   readonly name: Open<"acks_within" | "reply_within" | "max_silence" | "turn_within">
   /** Names a handler. */
-  readonly on_violation: Open<"audit" | "notify_channel" | "warn" | "auto_close">
+  readonly on_violation: Open<"audit" | "notify_channel" | "warn" | "hide" | "auto_close">
   readonly params: JsonObject
   /** Roles or agent ids that it binds; `null` binds all. */
   readonly applies_to: readonly string[] | null

@@ -14,6 +14,8 @@ export type { AuthChallenge } from "./challenge.ts"
 export { parseDuration } from "./duration.ts"
 export type { Duration } from "./duration.ts"
 export {
+  CONTEXT_SET,
+  HIDDEN,
   INVITE,
   INVITE_ACK,
   INVITE_REJECT,
@@ -21,6 +23,8 @@ export {
   isVisibleTo,
   makeEnvelope,
   OPENED,
+  PACKET,
+  PASS,
   TEXT,
   textOf,
   VIOLATED,
@@ -42,6 +46,7 @@ export type {
   Receipt,
   Registration,
 } from "./hub-api.ts"
+export { parseObject, sameJson } from "./json.ts"
 export type { JsonObject, JsonValue, Open } from "./json.ts"
 export { BaseHubListener, isEvent } from "./listener.ts"
 export type {
@@ -63,3 +68,12 @@ export { isTaskOutcome, makeTask } from "./task.ts"
 export type { TaskMetadata, TaskOutcome, TaskRequest, TaskSpec, TaskState, TaskUpdate } from "./task.ts"
 export { shortId, tellRecord, toneOf } from "./telling.ts"
 export type { Part, Tone } from "./telling.ts"
+export { roundRobinGraph, sequenceGraph } from "./workflow.ts"
+export type {
+  ContextChange,
+  GraphCondition,
+  GraphTarget,
+  GraphTransition,
+  PacketRouting,
+  WorkflowGraph,
+} from "./workflow.ts"

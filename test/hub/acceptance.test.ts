@@ -33,7 +33,7 @@ describe("1: health", () => {
       max_pending_inbox_depth: null,
       registered_listeners: 1,
       // AG2 loads four; discussion and workflow come with the NETWORK work.
-      adapters_loaded: 2,
+      adapters_loaded: 4,
       audit_log_bytes: 0,
       telemetry_log_bytes: 0,
       // Ours:

@@ -47,10 +47,12 @@ function run<S extends JsonValue>(adapter: ChannelAdapter<S>, envelopes: readonl
   return state
 }
 
-test("a hub starts with consulting and conversation, version 1", () => {
+test("a hub starts with four adapters, each of version 1", () => {
   expect(DEFAULT_ADAPTERS.map(({ manifest }) => [manifest.type, manifest.version])).toEqual([
     ["consulting", 1],
     ["conversation", 1],
+    ["discussion", 1],
+    ["workflow", 1],
   ])
 })
 

@@ -33,6 +33,12 @@ export interface ExpectationEvaluator {
   evaluate(expectation: Expectation, context: ExpectationContext): Violation | undefined
 
   /**
+   * What the promise is about now, such as a turn: it can be broken once per occasion and violator. Default: once per
+   * channel and violator, as in AG2.
+   */
+  occasion?(context: ExpectationContext): string
+
+  /**
    * Asked once, when a channel is created. Without it, all parameters are taken.
    *
    * @throws InvalidInputError for parameters that it cannot use.

@@ -55,11 +55,12 @@ async function handle(name: string, state: ChannelState = "active"): Promise<unk
 }
 
 describe("handlers", () => {
-  test("are four, of which auto_close alone ends the tick", () => {
+  test("are five, of which auto_close alone ends the tick", () => {
     expect(DEFAULT_HANDLERS.map(({ name, endsTick }) => [name, endsTick ?? false])).toEqual([
       ["audit", false],
       ["notify_channel", false],
       ["warn", false],
+      ["hide", false],
       ["auto_close", true],
     ])
   })
@@ -104,7 +105,7 @@ describe("checkExpectation", () => {
 
   test("takes what the shipped manifests declare", () => {
     const declared = DEFAULT_ADAPTERS.flatMap(({ manifest }) => manifest.expectations)
-    expect(declared).toHaveLength(3)
+    expect(declared).toHaveLength(7)
     for (const each of declared) checkExpectation(each, evaluators, handlers)
   })
 
@@ -112,9 +113,9 @@ describe("checkExpectation", () => {
     const unknown = () => checkExpectation({ ...expectation, name: "be_nice" }, evaluators, handlers)
     expect(unknown).toThrow(ProtocolError)
     expect(unknown).toThrow('no evaluator is registered for the expectation "be_nice"')
-    const hide = () => checkExpectation({ ...expectation, on_violation: "hide" }, evaluators, handlers)
-    expect(hide).toThrow(ProtocolError)
-    expect(hide).toThrow('no handler is registered as "hide", which the expectation reply_within names')
+    const remove = () => checkExpectation({ ...expectation, on_violation: "remove" }, evaluators, handlers)
+    expect(remove).toThrow(ProtocolError)
+    expect(remove).toThrow('no handler is registered as "remove", which the expectation reply_within names')
   })
 
   test("refuses parameters that the evaluator cannot use, with its reason as the cause", () => {

@@ -1,4 +1,4 @@
-import { isTerminalChannel, participantIds, VIOLATED } from "../../model/index.ts"
+import { HIDDEN, isTerminalChannel, participantIds, VIOLATED } from "../../model/index.ts"
 import type { ChannelMetadata, JsonObject, Violation } from "../../model/index.ts"
 
 /** What a handler can do to the channel whose promise was broken. The hub does it in its own name. */
@@ -32,6 +32,23 @@ export const notifyChannelHandler: ViolationHandler = { name: "notify_channel", 
 
 /** The same under the name that AG2's discussion and workflow manifests use. */
 export const warnHandler: ViolationHandler = { name: "warn", handle: notifyAll }
+
+/**
+ * Takes the violator out of the rotation: the turn passes on without it. For adapters that know `hansard.participant.hidden`
+ * and a `turn_count`; others pass over it.
+ */
+export const hideHandler: ViolationHandler = {
+  name: "hide",
+  async handle(metadata, violation, actions) {
+    if (isTerminalChannel(metadata.state)) return
+    const { expectation, violator_ids, detail } = violation
+    const reason = `expectation_violated:${expectation.name}`
+    for (const agent_id of violator_ids) {
+      const notice = { agent_id, turn: detail["turn"] ?? null, reason }
+      await actions.post(HIDDEN, notice, [...new Set([metadata.creator_id, ...participantIds(metadata)])])
+    }
+  },
+}
 
 /** Closes the channel. */
 export const autoCloseHandler: ViolationHandler = {

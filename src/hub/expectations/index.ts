@@ -1,6 +1,6 @@
 import { acksWithin } from "./acks-within.ts"
 import type { ExpectationEvaluator } from "./evaluator.ts"
-import { auditHandler, autoCloseHandler, notifyChannelHandler, warnHandler } from "./handlers.ts"
+import { auditHandler, autoCloseHandler, hideHandler, notifyChannelHandler, warnHandler } from "./handlers.ts"
 import type { ViolationHandler } from "./handlers.ts"
 import { replyWithin } from "./reply-within.ts"
 import { maxSilence, turnWithin } from "./silence.ts"
@@ -23,5 +23,6 @@ export const DEFAULT_HANDLERS: readonly ViolationHandler[] = [
   auditHandler,
   notifyChannelHandler,
   warnHandler,
+  hideHandler,
   autoCloseHandler,
 ]
