@@ -94,6 +94,18 @@ export abstract class HubRecorder implements HubListener {
     return this.#told({ at: this.now(), kind: "dispatch_failed", ...fields })
   }
 
+  onDeadLettered(
+    envelope: Envelope,
+    recipientId: string,
+    tries: number,
+    reason: string,
+  ): Promise<void> | void {
+    if (this.#coverage !== "full") return
+    const { channel_id, envelope_id } = envelope
+    const fields = { channel_id, envelope_id, recipient_id: recipientId, tries, reason }
+    return this.#told({ at: this.now(), kind: "dead_letter", ...fields })
+  }
+
   onInboxPressure(agentId: string, pending: number, cap: number): Promise<void> | void {
     if (this.#coverage !== "full") return
     return this.#told({ at: this.now(), kind: "inbox_pressure", agent_id: agentId, pending, cap })

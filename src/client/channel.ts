@@ -9,14 +9,7 @@ import type { EnvelopePredicate, WaitOptions } from "./mailbox.ts"
 export interface Message extends Partial<
   Pick<
     Envelope,
-    | "audience"
-    | "causation_id"
-    | "depth"
-    | "idempotency_key"
-    | "priority"
-    | "task_id"
-    | "trace_id"
-    | "ttl_seconds"
+    "audience" | "causation_id" | "depth" | "idempotency_key" | "task_id" | "trace_id" | "ttl_seconds"
   >
 > {
   /** Shorthand for `event_data: { text }` of a text envelope. */

@@ -69,6 +69,14 @@ export interface RecordsByKind {
     reason: string
   }
   dispatch_failed: { channel_id: string; envelope_id: string; recipient_id: string; reason: string }
+  /** Refused `tries` times, and passed over from now on. */
+  dead_letter: {
+    channel_id: string
+    envelope_id: string
+    recipient_id: string
+    tries: number
+    reason: string
+  }
   inbox_pressure: { agent_id: string; pending: number; cap: number }
   auth_failed: { name: string; scheme: string; reason: string }
   access_denied: { op: string; agent_id: string | null; reason: string }

@@ -27,7 +27,7 @@ export interface Channel {
   /** What the adapter has folded; `undefined` without an adapter, and once the channel has ended after a restart. */
   state: JsonValue | undefined
   readonly wal: ChannelWal
-  /** Positions of answers in the log, by {@link causationKey}. Empty once the channel has ended. */
+  /** Positions in the log, by {@link repeatKeys}. Empty once the channel has ended. */
   readonly causation: Map<string, number>
   /** Violations that were told, each once: see `expectation-sweeper.ts`. */
   readonly fired: Set<string>
@@ -43,6 +43,19 @@ export interface Channel {
 
 export function causationKey(senderId: string, causationId: string): string {
   return JSON.stringify([senderId, causationId])
+}
+
+/** Under the same map as {@link causationKey}: three parts, where that has two. */
+export function idempotencyKey(senderId: string, key: string): string {
+  return JSON.stringify([senderId, "idempotency_key", key])
+}
+
+/** Under what an envelope is found again when its sender posts it once more. */
+export function repeatKeys({ sender_id, causation_id, idempotency_key }: Envelope): string[] {
+  const keys: string[] = []
+  if (idempotency_key !== null) keys.push(idempotencyKey(sender_id, idempotency_key))
+  if (causation_id !== null) keys.push(causationKey(sender_id, causation_id))
+  return keys
 }
 
 /** Listed as open, and able to take envelopes. */

@@ -1,7 +1,7 @@
 import { HansardError } from "../core/errors.ts"
 import { isTerminalChannel, ProtocolError } from "../model/index.ts"
 import type { AdapterResult, Envelope, JsonValue } from "../model/index.ts"
-import { causationKey, inboxesOf, recipientsOf, type Channel } from "./channel.ts"
+import { inboxesOf, recipientsOf, repeatKeys, type Channel } from "./channel.ts"
 import type { HubContext } from "./context.ts"
 import type { DeliveryDesk } from "./delivery.ts"
 import type { Gatekeeper } from "./gatekeeper.ts"
@@ -85,8 +85,8 @@ export class Committer {
     await channel.wal.append(prepared.map(({ envelope }) => envelope))
     prepared.forEach(({ envelope, state }, i) => {
       channel.state = state
-      if (envelope.causation_id !== null && !isTerminalChannel(channel.metadata.state)) {
-        channel.causation.set(causationKey(envelope.sender_id, envelope.causation_id), first + i)
+      if (!isTerminalChannel(channel.metadata.state)) {
+        for (const key of repeatKeys(envelope)) channel.causation.set(key, first + i)
       }
       this.#handOut(envelope, handed[i] ?? [], operation)
     })

@@ -1,72 +1,23 @@
 import { AccessDeniedError, ProtocolError } from "../model/index.ts"
 import type { Delivery, Envelope, LinkOptions, Receipt } from "../model/index.ts"
 import { InvalidInputError } from "../core/errors.ts"
+import { parseTime } from "../core/system.ts"
 import { recipientsOf } from "./channel.ts"
 import type { ChannelBook } from "./channel-book.ts"
 import type { HubContext } from "./context.ts"
 import type { Cursors } from "./cursors.ts"
-import { outsideListeners } from "./fan-out.ts"
+import { outsideListeners, type Announcement } from "./fan-out.ts"
 import type { Gatekeeper } from "./gatekeeper.ts"
 import type { Inboxes } from "./inboxes.ts"
 import type { Operation } from "./operation.ts"
+import { Outlet, type Deliver } from "./outlet.ts"
+import { Outstanding } from "./outstanding.ts"
 
-export type Deliver = (delivery: Delivery) => Promise<void> | void
-
-/** The hub's end of a connection: hands envelopes over one after another, and does not wait for their handling. */
-export class Outlet {
-  readonly id: string
-  /** Identities bound here. Owned by the desk. */
-  readonly agents: Set<string> = new Set()
-  /** Called when one of them no longer is, without the connection's own doing. */
-  readonly detached: LinkOptions["detached"]
-  readonly #deliver: Deliver
-  readonly #failed: (delivery: Delivery, error: unknown) => void
-  /** Owned by `push` and the pump. */
-  #queue: Delivery[] = []
-  #pumping = false
-  #closed = false
-
-  constructor(
-    id: string,
-    deliver: Deliver,
-    failed: (delivery: Delivery, error: unknown) => void,
-    detached?: LinkOptions["detached"],
-  ) {
-    this.id = id
-    this.detached = detached
-    this.#deliver = deliver
-    this.#failed = failed
-  }
-
-  get closed(): boolean {
-    return this.#closed
-  }
-
-  /** Never calls out by itself: the recipient's code runs after the caller's. */
-  push(delivery: Delivery): void {
-    if (this.#closed) return
-    this.#queue.push(delivery)
-    if (this.#pumping) return
-    this.#pumping = true
-    outsideListeners(() => void Promise.resolve().then(() => this.#pump()))
-  }
-
-  close(): void {
-    this.#closed = true
-    this.#queue = []
-  }
-
-  #pump(): void {
-    for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) {
-      const delivery = next
-      // Not awaited: a handler may well wait for what is delivered next.
-      new Promise<void>((resolve) => resolve(this.#deliver(delivery))).catch((error: unknown) =>
-        this.#failed(delivery, error),
-      )
-    }
-    this.#pumping = false
-  }
-}
+/** How often an envelope is handed to a recipient that cannot deal with it. */
+export const MAX_DELIVERY_TRIES = 5
+/** Before the second try; it doubles with each, up to {@link MAX_RETRY_MS}. */
+export const FIRST_RETRY_MS = 1_000
+export const MAX_RETRY_MS = 60_000
 
 /** An identity on a connection. */
 interface Binding {
@@ -77,7 +28,11 @@ interface Binding {
 
 /**
  * Brings envelopes to the connections of their recipients, in the order of each channel's log, and keeps count of what
- * was acknowledged. At least once: what is not acknowledged comes again at the next attachment.
+ * was acknowledged.
+ *
+ * At least once: what is refused comes again, after 1, 2, 4 and 8 s, and what is not acknowledged comes again at the next
+ * attachment. After {@link MAX_DELIVERY_TRIES} refusals it is told as a dead letter and passed over; a connection that
+ * cannot take it at the moment is no refusal. What has outlived its `ttl_seconds` by then is passed over as well.
  */
 export class DeliveryDesk {
   readonly #context: HubContext
@@ -87,6 +42,7 @@ export class DeliveryDesk {
   readonly #gatekeeper: Gatekeeper
   /** Owned by `bind` and `unbind`: an agent has one connection, a connection any number of agents. */
   readonly #bindings = new Map<string, Binding>()
+  readonly #outstanding = new Outstanding()
 
   constructor(
     context: HubContext,
@@ -100,8 +56,12 @@ export class DeliveryDesk {
   }
 
   outlet(deliver: Deliver, detached?: LinkOptions["detached"]): Outlet {
-    const failed = (delivery: Delivery, error: unknown): void => void this.#failed(delivery, error)
-    return new Outlet(this.#context.newId(), deliver, failed, detached)
+    const failed = (delivery: Delivery, error: unknown): void => {
+      this.#again(made, delivery)
+      void this.#failed(delivery, error)
+    }
+    const made = new Outlet(this.#context.newId(), deliver, failed, detached)
+    return made
   }
 
   isBound(agentId: string, outlet: Outlet): boolean {
@@ -123,6 +83,7 @@ export class DeliveryDesk {
     if (binding === undefined) return
     this.#bindings.delete(agentId)
     binding.outlet.agents.delete(agentId)
+    this.#outstanding.detach(agentId)
     const { detached } = binding.outlet
     if (detached === undefined) return
     outsideListeners(() => {
@@ -132,9 +93,18 @@ export class DeliveryDesk {
     })
   }
 
+  /** The agent is gone for good. */
+  forget(agentId: string): void {
+    this.unbind(agentId, "unregistered")
+    this.#outstanding.forget(agentId)
+  }
+
   close(outlet: Outlet): void {
     outlet.close()
-    for (const agentId of outlet.agents) this.#bindings.delete(agentId)
+    for (const agentId of outlet.agents) {
+      this.#bindings.delete(agentId)
+      this.#outstanding.detach(agentId)
+    }
     outlet.agents.clear()
   }
 
@@ -147,7 +117,7 @@ export class DeliveryDesk {
     const binding = this.#bindings.get(recipientId)
     if (binding === undefined) return
     const delivery = Object.freeze({ envelope, recipient_id: recipientId })
-    if (binding.backlog === undefined) binding.outlet.push(delivery)
+    if (binding.backlog === undefined) this.#hand(binding.outlet, delivery)
     else binding.backlog.push(delivery)
   }
 
@@ -162,13 +132,14 @@ export class DeliveryDesk {
       const replayed = await this.#replay(agentId, outlet, since, operation)
       for (const delivery of binding.backlog ?? []) {
         const { channel_id, envelope_id } = delivery.envelope
-        if (envelope_id > (replayed.get(channel_id) ?? "")) outlet.push(delivery)
+        if (envelope_id > (replayed.get(channel_id) ?? "")) this.#hand(outlet, delivery)
       }
       binding.backlog = undefined
     } catch (error) {
       if (this.#bindings.get(agentId) === binding) {
         this.#bindings.delete(agentId)
         outlet.agents.delete(agentId)
+        this.#outstanding.detach(agentId)
       }
       throw error
     }
@@ -189,8 +160,12 @@ export class DeliveryDesk {
         for (const envelope of page) {
           replayed.set(channel_id, envelope.envelope_id)
           if (!recipientsOf(envelope, metadata).includes(agentId)) continue
+          if (this.#outstanding.isSettled(agentId, channel_id, envelope.envelope_id)) continue
           const [permitted] = await this.#gatekeeper.permitted(envelope, [agentId], operation)
-          if (permitted !== undefined) outlet.push(Object.freeze({ envelope, recipient_id: agentId }))
+          const delivery = Object.freeze({ envelope, recipient_id: agentId })
+          if (permitted === undefined) continue
+          if (this.#isStale(envelope)) await this.#passOver(delivery, operation.events)
+          else this.#hand(outlet, delivery)
         }
       }
     }
@@ -210,17 +185,83 @@ export class DeliveryDesk {
         hint: "Attach the identity on this connection first.",
       })
     }
-    if (status === "nack") {
-      this.#context.logger.warn({ channel_id, envelope_id, recipient_id, reason }, "envelope nacked")
-      return
-    }
-    if (status !== "ack") throw new InvalidInputError("a receipt's status is ack or nack")
+    if (status !== "ack" && status !== "nack")
+      throw new InvalidInputError("a receipt's status is ack or nack")
     const { wal } = this.#book.require(channel_id)
     if (typeof envelope_id !== "string" || envelope_id === "" || envelope_id > wal.lastId) {
       throw new ProtocolError(`channel ${channel_id} has no envelope ${envelope_id}`)
     }
-    this.#inboxes.counter.acknowledge(recipient_id, channel_id, envelope_id)
-    await this.#cursors.advance(recipient_id, channel_id, envelope_id)
+    if (status === "ack") return await this.#settle(recipient_id, channel_id, envelope_id)
+    this.#context.logger.warn({ channel_id, envelope_id, recipient_id, reason }, "envelope nacked")
+    const handed = this.#outstanding.find(recipient_id, channel_id, envelope_id)
+    if (handed === undefined || handed.cancel !== undefined) return
+    handed.nacks++
+    const envelope = await wal.find(envelope_id)
+    if (envelope === undefined) return
+    if (handed.nacks < MAX_DELIVERY_TRIES) this.#again(outlet, { envelope, recipient_id })
+    else await this.#deadLetter({ envelope, recipient_id }, handed.nacks, reason ?? "")
+  }
+
+  /** The cursor moves as far as everything before it is settled. Durable when it resolves. */
+  async #settle(agentId: string, channelId: string, envelopeId: string): Promise<void> {
+    const cursor = this.#outstanding.settle(agentId, channelId, envelopeId)
+    this.#inboxes.counter.acknowledge(agentId, channelId, cursor)
+    await this.#cursors.advance(agentId, channelId, cursor)
+  }
+
+  #hand(outlet: Outlet, delivery: Delivery): void {
+    const { envelope, recipient_id } = delivery
+    this.#outstanding.handed(recipient_id, envelope.channel_id, envelope.envelope_id)
+    outlet.push(delivery)
+  }
+
+  /** Once more, a little later, if it is still wanted then. */
+  #again(outlet: Outlet, delivery: Delivery): void {
+    const { envelope, recipient_id } = delivery
+    const handed = this.#outstanding.find(recipient_id, envelope.channel_id, envelope.envelope_id)
+    if (handed === undefined || handed.cancel !== undefined || !this.isBound(recipient_id, outlet)) return
+    const wait = Math.min(MAX_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(handed.retries++, 16))
+    handed.cancel = this.#context.timers.after(wait, () => {
+      handed.cancel = undefined
+      if (!this.#isStale(envelope)) return outlet.push(Object.freeze(delivery))
+      const events = this.#context.fanOut.announcement()
+      this.#quietly(
+        this.#passOver(delivery, events).then(() => events.done()),
+        delivery,
+      )
+    })
+  }
+
+  async #deadLetter(delivery: Delivery, tries: number, reason: string): Promise<void> {
+    const { envelope, recipient_id } = delivery
+    const { channel_id, envelope_id } = envelope
+    this.#context.logger.error({ channel_id, envelope_id, recipient_id, tries, reason }, "dead letter")
+    const events = this.#context.fanOut.announcement()
+    events.deadLettered(envelope, recipient_id, tries, reason)
+    await this.#settle(recipient_id, channel_id, envelope_id)
+    await events.done()
+  }
+
+  #isStale({ ttl_seconds, created_at }: Envelope): boolean {
+    if (ttl_seconds === null) return false
+    return (parseTime(created_at) ?? Infinity) + ttl_seconds * 1000 <= this.#context.clock()
+  }
+
+  async #passOver({ envelope, recipient_id }: Delivery, events: Announcement): Promise<void> {
+    const { channel_id, envelope_id } = envelope
+    const late = new ProtocolError(
+      `its ${envelope.ttl_seconds ?? 0} s were over before it could be delivered`,
+    )
+    events.dispatchFailed(envelope, recipient_id, late)
+    await this.#settle(recipient_id, channel_id, envelope_id)
+  }
+
+  /** Nobody waits for it. */
+  #quietly(work: Promise<unknown>, { envelope, recipient_id }: Delivery): void {
+    const { channel_id, envelope_id } = envelope
+    work.catch((error: unknown) =>
+      this.#context.logger.warn({ err: error, channel_id, envelope_id, recipient_id }, "not settled"),
+    )
   }
 
   #bind(agentId: string, binding: Binding): void {

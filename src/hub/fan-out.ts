@@ -207,6 +207,10 @@ export class Announcement {
     this.#tell(`channel:${envelope.channel_id}`, "onDispatchFailed", envelope, recipientId, reason)
   }
 
+  deadLettered(envelope: Envelope, recipientId: string, tries: number, reason: string): void {
+    this.#tell(`channel:${envelope.channel_id}`, "onDeadLettered", envelope, recipientId, tries, reason)
+  }
+
   expectationFired(channelId: string, violation: Violation): void {
     const { name } = violation.expectation
     this.#tell(`channel:${channelId}`, "onExpectationFired", channelId, name, violation)

@@ -66,7 +66,7 @@ export class Hub extends HubBase implements AttributedHubApi, HubLink {
     return this.operate(async (operation) => {
       const { registry, desk, cursors, inboxes, rates } = this.parts
       await registry.unregister(agentId, operation, () => {
-        desk.unbind(agentId, "unregistered")
+        desk.forget(agentId)
         cursors.forget(agentId)
         inboxes.counter.forget(agentId)
         rates.forget(agentId)

@@ -1,5 +1,5 @@
 import { isTerminalChannel, INVITE_ACK, INVITE_REJECT, OPENED, type Envelope } from "../model/index.ts"
-import { causationKey, inboxesOf, recipientsOf, type Channel } from "./channel.ts"
+import { inboxesOf, recipientsOf, repeatKeys, type Channel } from "./channel.ts"
 import { metadataPath } from "./channel-book.ts"
 import type { HubContext } from "./context.ts"
 import { violationsPath } from "./expectation-sweeper.ts"
@@ -125,9 +125,7 @@ export class Hydration {
     const seen: Envelope[] = []
     const { wal, torn } = await ChannelWal.recover(this.#context.store, channelId, (envelope, position) => {
       if (adapter !== undefined && state !== undefined) state = deepFreeze(adapter.fold(envelope, state))
-      if (envelope.causation_id !== null) {
-        base.causation.set(causationKey(envelope.sender_id, envelope.causation_id), position)
-      }
+      for (const key of repeatKeys(envelope)) base.causation.set(key, position)
       seen.push(envelope)
       this.#context.envelopeIds.atLeast(envelope.envelope_id)
     })

@@ -26,6 +26,7 @@ import { copyObject, deepFreeze } from "./plain-json.ts"
 import type { RateLimits } from "./rate-limits.ts"
 import { readEnvelope } from "./records.ts"
 import type { Registry } from "./registry.ts"
+import { earlierPost } from "./repeats.ts"
 import { formatEnvelope } from "./wal-lines.ts"
 
 /**
@@ -81,8 +82,11 @@ export class Posting {
         if (!this.#registry.has(draft.sender_id)) {
           throw new NotFoundError(`sender not registered: ${draft.sender_id}`)
         }
-        this.#book.require(draft.channel_id)
-        draft = deepFreeze({ ...draft, audience: await this.#resolved(draft) })
+        const { wal } = this.#book.require(draft.channel_id)
+        // An answer is at least as many delegations deep as what it answers, whatever its sender says.
+        const cause = draft.causation_id === null ? undefined : await wal.find(draft.causation_id)
+        const depth = Math.max(draft.depth, cause?.depth ?? 0)
+        draft = deepFreeze({ ...draft, depth, audience: await this.#resolved(draft) })
         await this.#authorize(draft, operation)
         return await this.#underLock(draft, written, operation)
       },
@@ -155,6 +159,11 @@ export class Posting {
 
   async #underLock(draft: Envelope, written: () => void, operation: Operation): Promise<string> {
     return await this.#locked(draft.channel_id, async (channel) => {
+      const earlier = await earlierPost(channel, draft)
+      if (earlier !== undefined) {
+        operation.events.joins(`channel:${draft.channel_id}`)
+        return earlier.envelope_id
+      }
       this.#check(channel, draft)
       const envelope = this.#committer.stamp(draft)
       const { adapter, state, metadata } = channel

@@ -200,6 +200,10 @@ export function readEnvelope(value: unknown): Envelope {
   const fields = new Fields(value, "envelope")
   const depth = fields.whole("depth", 0)
   if (depth < 0) throw new InvalidInputError("envelope.depth must not be below 0")
+  const ttl_seconds = fields.numberOrNull("ttl_seconds")
+  if (ttl_seconds !== null && ttl_seconds < 0) {
+    throw new InvalidInputError("envelope.ttl_seconds must not be below 0")
+  }
   return {
     channel_id: fields.id("channel_id"),
     sender_id: fields.id("sender_id"),
@@ -214,7 +218,7 @@ export function readEnvelope(value: unknown): Envelope {
     depth,
     idempotency_key: fields.textOrNull("idempotency_key"),
     created_at: fields.text("created_at", ""),
-    ttl_seconds: fields.numberOrNull("ttl_seconds"),
+    ttl_seconds,
   }
 }
 

@@ -182,8 +182,6 @@ export class ChannelWal {
 
   /** Costs at most log₂ n reads of one line; none for what is in memory. */
   async find(envelopeId: string): Promise<Envelope | undefined> {
-    const cached = this.recent.find((envelope) => envelope.envelope_id === envelopeId)
-    if (cached !== undefined) return cached
     if (this.#offsets === undefined) {
       return (await this.#scan()).find((envelope) => envelope.envelope_id === envelopeId)
     }

@@ -15,12 +15,15 @@ export interface Envelope {
   readonly causation_id: string | null
   /** A W3C traceparent. */
   readonly trace_id: string | null
+  /** AG2's; carried, and read by nobody: the order within a channel is that of its log. */
   readonly priority: "background" | "normal" | "urgent"
   /** How many delegations deep the sender works. */
   readonly depth: number
+  /** Of the sender's own: the second envelope with it in a channel is the first one. */
   readonly idempotency_key: string | null
   /** Stamped by the hub. */
   readonly created_at: string
+  /** Whoever has not got it by then does not get it; it stays in the log. `null`: never. */
   readonly ttl_seconds: number | null
 }
 

@@ -85,7 +85,10 @@ export interface HubApi {
   listChannels(filter?: ListChannelsFilter): Promise<readonly ChannelMetadata[]>
   /** The metadata as it is, if the channel has ended already. */
   closeChannel(channelId: string, reason?: string): Promise<ChannelMetadata>
-  /** @returns the envelope's id, once it is durable in the channel's write-ahead log. */
+  /**
+   * @returns the envelope's id, once it is durable in the channel's write-ahead log. Of one that its sender has posted
+   *   already (the same `idempotency_key`, or the same answer to the same envelope), the earlier id: it is there once.
+   */
   postEnvelope(envelope: EnvelopeRequest): Promise<string>
   /** Envelopes `[since, until)` by position. */
   readWal(channelId: string, since?: number, until?: number): Promise<readonly Envelope[]>
@@ -153,7 +156,11 @@ export interface HubConnection extends HubApi, AsyncDisposable {
     options?: { readonly since_envelope_id?: string | null },
   ): Promise<Passport>
 
-  /** Moves the recipient's cursor in that channel; `nack` leaves it. Receipts for others' deliveries are refused. */
+  /**
+   * `ack`: the envelope is dealt with, and the recipient's cursor in that channel moves as far as everything before it is;
+   * receipts may come in any order. `nack`: it comes again, and after a few times it is a dead letter. Receipts for others'
+   * deliveries are refused.
+   */
   receipt(receipt: Receipt): Promise<void>
 }
 

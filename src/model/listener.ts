@@ -133,7 +133,18 @@ export interface HubListener {
   /** The envelope is in the write-ahead log, but this recipient did not get it. */
   onDispatchFailed?(envelope: Envelope, recipientId: string, reason: Error): Promise<void> | void
 
-  /** Once per (channel, expectation, violator), before the handler runs; the violation names that violator alone. */
+  /** The recipient has refused the envelope `tries` times, last for this reason; it is not handed out again. */
+  onDeadLettered?(
+    envelope: Envelope,
+    recipientId: string,
+    tries: number,
+    reason: string,
+  ): Promise<void> | void
+
+  /**
+   * Once per (channel, expectation, violator), of `turn_within` once per turn, before the handler runs; the violation names
+   * that violator alone.
+   */
   onExpectationFired?(channelId: string, expectation: string, violation: Violation): Promise<void> | void
 
   /** An agent's handler threw while it answered this envelope. */
@@ -164,6 +175,12 @@ export class BaseHubListener implements Required<HubListener> {
   onEnvelopePosted(_envelope: Envelope, _metadata: ChannelMetadata): Promise<void> | void {}
   onEnvelopeRejected(_envelope: Envelope, _reason: Error): Promise<void> | void {}
   onDispatchFailed(_envelope: Envelope, _recipientId: string, _reason: Error): Promise<void> | void {}
+  onDeadLettered(
+    _envelope: Envelope,
+    _recipientId: string,
+    _tries: number,
+    _reason: string,
+  ): Promise<void> | void {}
   onExpectationFired(_channelId: string, _expectation: string, _violation: Violation): Promise<void> | void {}
   onTurnFailed(
     _channelId: string,

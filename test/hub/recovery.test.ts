@@ -471,7 +471,8 @@ test("a receipt whose cursor could not be written can be given again", async () 
   await using world = await openWorld({ store })
   const { hub } = world
   const [ann, bob] = [await join(hub, "ann"), await registerOnly(hub, "bob")]
-  const connection = await hub.connect(() => {})
+  const got: string[] = []
+  const connection = await hub.connect(({ envelope }) => void got.push(envelope.envelope_id))
   await connection.attach("bob")
   const opening = hub.createChannel({
     creator_id: ann.id,
@@ -484,6 +485,8 @@ test("a receipt whose cursor could not be written can be given again", async () 
   await opening
   const envelope_id = await say(hub, channel_id, ann.id)
   const receipt = { envelope_id, status: "ack" as const, recipient_id: bob, channel_id }
+  await settle()
+  for (const before of got.slice(0, -1)) await connection.receipt({ ...receipt, envelope_id: before })
   store.decide = (_operation, path) => (path.endsWith("cursors.json") ? "not persisted" : undefined)
   await expect(connection.receipt(receipt)).rejects.toMatchObject({ code: "store_unavailable" })
   store.decide = () => undefined
