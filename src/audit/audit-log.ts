@@ -5,19 +5,17 @@ import type { Logger } from "../core/logger.ts"
 import { systemClock, systemTimers } from "../core/system.ts"
 import { utf8 } from "../core/bytes.ts"
 import type { KnowledgeStore } from "../store/contract.ts"
-import { entriesOfBatch, LogExtent } from "./extent.ts"
+import { entriesOfBatch } from "./extent.ts"
 import type { DurableBatch } from "./extent.ts"
 import { StoredEvidence } from "./evidence.ts"
-import { Follower } from "./follow.ts"
 import { makeIndex } from "./columns/log-index.ts"
 import type { SearchedLog } from "./columns/search.ts"
-import { LogFiles } from "./log-files.ts"
+import { LogStorage } from "./log-storage.ts"
 import type { Hash } from "../core/hash-types.ts"
 import { Ledger } from "./ledger.ts"
 import type { PublishedCheckpoint } from "./ledger.ts"
 import { countStats, queryPage, searchLog } from "./query.ts"
 import { readEntries } from "./read.ts"
-import { recover } from "./recover.ts"
 import type { TornTail } from "./recover.ts"
 import { Subscribers } from "./subscribers.ts"
 import { tailEntries } from "./tail.ts"
@@ -53,15 +51,12 @@ const DEFAULT_RETRY_MS = 1_000
 export class AuditLog extends HubRecorder implements AsyncDisposable {
   /** The stored tree, for whoever serves it. */
   readonly evidence: StoredEvidence
-  readonly #store: KnowledgeStore
   readonly #required: boolean
   readonly #readOnly: boolean
   readonly #logger: Logger
-  readonly #files: LogFiles
-  readonly #extent = new LogExtent()
+  readonly #storage: LogStorage
   readonly #writer: LogWriter
   readonly #ledger: Ledger | undefined
-  readonly #follower: Follower
   readonly #searched: SearchedLog
   readonly #subscribers: Subscribers
   #opening: Promise<void> | undefined
@@ -72,11 +67,11 @@ export class AuditLog extends HubRecorder implements AsyncDisposable {
     const clock = options.clock ?? systemClock
     super(options.coverage ?? "standard", clock)
     this.evidence = new StoredEvidence(store)
-    this.#store = store
     this.#required = options.required ?? false
     this.#readOnly = options.readOnly ?? false
     this.#logger = options.logger ?? silentLogger
-    this.#files = new LogFiles(store, { shared: this.#readOnly })
+    this.#storage = new LogStorage(store, { ...options, readOnly: this.#readOnly, logger: this.#logger })
+    const { files, extent } = this.#storage
     const timers = options.timers ?? systemTimers
     this.#subscribers = new Subscribers({
       timers,
@@ -84,12 +79,13 @@ export class AuditLog extends HubRecorder implements AsyncDisposable {
       logger: this.#logger,
       tail: (from) => this.tail({ from }),
     })
-    this.#writer = new LogWriter(this.#files, this.#extent, {
+    this.#writer = new LogWriter(files, extent, {
       clock,
       timers,
       retryMs: options.retryMs ?? DEFAULT_RETRY_MS,
       logger: this.#logger,
       ready: () => this.#open(),
+      beforeBatch: () => this.#storage.beforeBatch(),
       leavesOf: (lines) => this.#ledger?.leavesOf(lines) ?? [],
       onDurable: (batch, leaves) => {
         this.#ledger?.append(leaves)
@@ -100,18 +96,10 @@ export class AuditLog extends HubRecorder implements AsyncDisposable {
     this.#ledger =
       options.ledger === undefined || this.#readOnly
         ? undefined
-        : new Ledger(store, this.#files, this.#extent, {
-            ...options.ledger,
-            clock,
-            timers,
-            logger: this.#logger,
-          })
-    const place = { store, files: this.#files, extent: this.#extent, logger: this.#logger }
+        : new Ledger(store, files, extent, { ...options.ledger, clock, timers, logger: this.#logger })
+    const place = { store, files, extent, logger: this.#logger }
     const index = makeIndex(place, options.index, this.#readOnly)
-    this.#searched = { files: this.#files, extent: this.#extent, index }
-    this.#follower = new Follower(this.#files, this.#extent, (error) => {
-      this.#logger.error({ err: error }, "the audit log cannot be followed")
-    })
+    this.#searched = { files, extent, index }
   }
 
   /** Opens the log now, recovering it if need be. @throws the store's errors. */
@@ -123,7 +111,7 @@ export class AuditLog extends HubRecorder implements AsyncDisposable {
 
   /** Records that are durable. 0 until the log is open. */
   override get size(): number {
-    return this.#extent.size
+    return this.#storage.extent.size
   }
 
   /** Bytes that this process appended through this instance: not the size of the file. */
@@ -203,7 +191,7 @@ export class AuditLog extends HubRecorder implements AsyncDisposable {
     const from = wholeNumber(options.from ?? 0, "from")
     const to = wholeNumber(options.to ?? Number.MAX_SAFE_INTEGER, "to")
     await this.#openToRead()
-    yield* readEntries(this.#files, this.#extent, { from, to, signal: options.signal })
+    yield* readEntries(this.#storage.files, this.#storage.extent, { from, to, signal: options.signal })
   }
 
   /**
@@ -216,12 +204,13 @@ export class AuditLog extends HubRecorder implements AsyncDisposable {
   ): AsyncGenerator<LogEntry, void, undefined> {
     const { signal } = options
     await this.#openToRead()
-    if (this.#readOnly) {
-      await this.#follower.start()
-      await this.#follower.look()
-    }
-    const from = wholeNumber(options.from ?? this.#extent.size, "from")
-    yield* tailEntries(this.#files, this.#extent, { from, signal, ended: () => this.#closing !== undefined })
+    await this.#storage.follow()
+    const from = wholeNumber(options.from ?? this.#storage.extent.size, "from")
+    yield* tailEntries(this.#storage.files, this.#storage.extent, {
+      from,
+      signal,
+      ended: () => this.#closing !== undefined,
+    })
   }
 
   /** One page of the records that the filter lets through. @throws InvalidInputError for a filter that is none. */
@@ -338,7 +327,7 @@ export class AuditLog extends HubRecorder implements AsyncDisposable {
   /** Opens once; a failed opening may be tried again. */
   #open(): Promise<void> {
     if (this.#opening !== undefined) return this.#opening
-    const opening = this.#readOnly ? this.#follower.look() : this.#recover()
+    const opening = this.#recover()
     this.#opening = opening
     opening.catch(() => {
       this.#opening = undefined
@@ -348,8 +337,8 @@ export class AuditLog extends HubRecorder implements AsyncDisposable {
 
   async #recover(): Promise<void> {
     // A log that contradicts its checkpoint is evidence: not a byte of it is touched.
-    const torn = await recover(this.#store, this.#files, this.#extent, async () => await this.#ledger?.open())
-    this.#searched.index.start()
+    const torn = await this.#storage.open(async () => await this.#ledger?.open())
+    if (!this.#readOnly) this.#searched.index.start()
     if (torn === undefined) return
     this.#torn = torn
     this.#logger.warn({ bytes: torn.bytes, path: torn.path }, "a torn tail of the audit log was set aside")
@@ -369,12 +358,9 @@ export class AuditLog extends HubRecorder implements AsyncDisposable {
 
   async #openToRead(): Promise<void> {
     if (this.#closing !== undefined) throw new ClosedError("the audit log")
-    if (this.#readOnly && this.#opening !== undefined) {
-      await this.#opening
-      await this.#follower.look()
-      return
-    }
+    const wasOpen = this.#opening !== undefined
     await this.#open()
+    if (wasOpen) await this.#storage.look()
   }
 
   async #close(): Promise<void> {
@@ -384,8 +370,7 @@ export class AuditLog extends HubRecorder implements AsyncDisposable {
       if (this.#opening !== undefined) await this.#ledger?.close()
     } finally {
       await this.#searched.index.close()
-      this.#extent.wakeAll()
-      await this.#follower[Symbol.asyncDispose]()
+      await this.#storage.close()
     }
   }
 }

@@ -18,6 +18,8 @@ interface Layout {
   readonly segments: readonly Segment[]
   /** Logical: where the active file starts. */
   readonly activeStart: number
+  /** The record that it begins with: set once, by whoever measures the log as far as that. */
+  activeFirst: number | undefined
 }
 
 export interface LogFilesOptions {
@@ -44,9 +46,8 @@ export class LogFiles {
   #layout: Layout | undefined
   /** A rotation that is under way; never rejects. */
   #rotating: Promise<void> | undefined
-  /** A move has failed: a store that speaks over a network can have done it all the same. */
-  #suspect = false
-
+  /** What a move would have made that failed: a store that speaks over a network can have done it all the same. */
+  #suspect: Layout | undefined
   constructor(store: KnowledgeStore, options: LogFilesOptions) {
     this.#store = store
     this.#shared = options.shared
@@ -62,6 +63,16 @@ export class LogFiles {
     return this.#layout?.activeStart ?? 0
   }
 
+  /** The record that the active file begins with; `undefined` until the log has been measured as far as that. */
+  get activeFirst(): number | undefined {
+    return this.#layout?.activeFirst
+  }
+
+  /** The log has been measured, and has `index` records before `offset`. */
+  measured(index: number, offset: number): void {
+    if (this.#layout?.activeStart === offset) this.#layout.activeFirst = index
+  }
+
   /** Looks which files there are. Costs a list, and the size of each segment that is new. */
   async look(): Promise<void> {
     const known = new Map(this.segments.map((segment) => [segment.firstIndex, segment]))
@@ -73,7 +84,8 @@ export class LogFiles {
       segments.push({ firstIndex, start, end: start + bytes })
       start += bytes
     }
-    this.#layout = { segments, activeStart: start }
+    const isSame = this.#layout?.activeStart === start
+    this.#layout = { segments, activeStart: start, activeFirst: isSame ? this.activeFirst : undefined }
   }
 
   /** How many bytes the log has now, a torn tail included. */
@@ -103,6 +115,13 @@ export class LogFiles {
     return this.segments[firstEndingAfter(this.segments, offset)]
   }
 
+  /** In which file the byte at `offset` lies, and where in it. */
+  placeOf(offset: number): { readonly path: string; readonly offset: number } {
+    const segment = this.segmentAt(offset)
+    if (segment === undefined) return { path: LOG_PATH, offset: offset - this.activeStart }
+    return { path: segmentPath(segment.firstIndex), offset: offset - segment.start }
+  }
+
   /** Adds to the active file. Only after a look. @returns the logical offset at which `bytes` start. */
   async append(bytes: Uint8Array): Promise<number> {
     return this.activeStart + (await this.#store.append(LOG_PATH, bytes))
@@ -118,23 +137,27 @@ export class LogFiles {
   /**
    * Seals the active file; the next append makes another. Call it between appends.
    *
-   * @param firstIndex of the active file's first record
-   * @param bytes of the active file: all of them durable, and whole lines
-   * @throws the store's error, and then the file is active still, or was moved all the same: a second call finds out.
+   * @param size of the whole log, in records
+   * @param bytes of the whole log: durable, and whole lines
+   * @throws the store's error, and then the file is the active one still.
    */
-  async rotate(firstIndex: number, bytes: number): Promise<void> {
-    const layout = await this.#current()
-    const path = segmentPath(firstIndex)
-    const moving = this.#move(path)
-    this.#rotating = moving.catch(() => {})
+  async rotate(size: number, bytes: number): Promise<void> {
+    const { segments, activeStart, activeFirst } = await this.#current()
+    if (activeFirst === undefined) throw new Error("bug: a log is measured before it rotates")
+    const segment = { firstIndex: activeFirst, start: activeStart, end: bytes }
+    const after: Layout = { segments: [...segments, segment], activeStart: bytes, activeFirst: size }
+    const rotating = this.#move(segment, after)
+    this.#rotating = rotating.catch(() => {})
     try {
-      await moving
-      const { segments, activeStart: start } = layout
-      const end = start + bytes
-      this.#layout = { segments: [...segments, { firstIndex, start, end }], activeStart: end }
+      await rotating
     } finally {
       this.#rotating = undefined
     }
+  }
+
+  /** Makes a sealed segment read-only, where the store can. */
+  async guard(firstIndex: number): Promise<void> {
+    await this.#store.seal?.(segmentPath(firstIndex))
   }
 
   /** Calls back when the log may have grown or rotated. */
@@ -149,19 +172,40 @@ export class LogFiles {
     }
   }
 
-  async #move(path: string): Promise<void> {
-    if (this.#suspect && !(await this.#store.exists(LOG_PATH)) && (await this.#store.exists(path))) {
-      this.#suspect = false
-      return
+  async #move(segment: Segment, after: Layout): Promise<void> {
+    const path = segmentPath(segment.firstIndex)
+    if (await this.#store.exists(path)) {
+      // The move would replace it.
+      throw new TamperedError(
+        `${path} is there already: somebody else writes to the log`,
+        segment.firstIndex,
+        segment.start,
+      )
     }
-    this.#suspect = true
-    await this.#store.move(LOG_PATH, path)
-    this.#suspect = false
+    try {
+      await this.#store.move(LOG_PATH, path)
+      this.#layout = after
+    } catch (error) {
+      this.#suspect = after
+      const layout = await this.#current().catch(() => undefined)
+      if (layout !== after) throw error
+    }
   }
 
   async #current(): Promise<Layout> {
+    if (this.#suspect !== undefined) await this.#findOut(this.#suspect)
     if (this.#layout === undefined) await this.look()
-    return this.#layout ?? { segments: [], activeStart: 0 }
+    return this.#layout ?? { segments: [], activeStart: 0, activeFirst: undefined }
+  }
+
+  /** Whether a move that is said to have failed has made `after` all the same. */
+  async #findOut(after: Layout): Promise<void> {
+    const last = after.segments.at(-1)
+    const path = segmentPath(last?.firstIndex ?? 0)
+    const bytes = (last?.end ?? 0) - (last?.start ?? 0)
+    if (!(await this.#store.exists(LOG_PATH)) && (await this.#store.size(path)) === bytes)
+      this.#layout = after
+    this.#suspect = undefined
   }
 
   /** `certain` says that the bytes are right whatever happens to the files meanwhile. */

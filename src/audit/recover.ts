@@ -34,6 +34,7 @@ export async function measure(files: LogFiles, extent: LogExtent): Promise<void>
   for (;;) {
     const from = extent.bytes + rest
     const segment = files.segmentAt(extent.bytes)
+    if (rest === 0) files.measured(extent.size, from)
     if (rest === 0 && segment?.start === from && segment.firstIndex !== extent.size) {
       throw misplaced(segment, extent.size, from)
     }

@@ -47,6 +47,12 @@ export interface AuditLogOptions {
   readonly ledger?: LedgerOptions
   /** Columns of every 65,536 records beside the log, so that queries need not read it. Default: on. */
   readonly index?: IndexOptions | false
+  /**
+   * After how many records the file that is written to is sealed, and another begun. Default 2^20, about a quarter of a
+   * gigabyte; `false` keeps one file, as AG2 does. A segment may have more records, by the rest of a batch. Whoever
+   * reads sees one log, whatever it was written with.
+   */
+  readonly rotate?: number | false
   readonly clock?: Clock
   readonly timers?: Timers
   /** Default: silent. */

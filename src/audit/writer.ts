@@ -29,6 +29,8 @@ export interface WriterOptions {
   readonly logger: Logger
   /** Awaited before anything is written; if it rejects, writing failed and is tried again later. */
   readonly ready: () => Promise<void>
+  /** Called before each batch; a promise is awaited first, and if it rejects, the batch has failed. */
+  readonly beforeBatch?: () => Promise<void> | undefined
   /**
    * Called with the lines of a batch while the disk works on them: what it returns comes back with `onDurable`.
    */
@@ -218,6 +220,8 @@ export class LogWriter {
   async #write({ bytes }: Batch): Promise<[number, readonly Digest[]]> {
     if (this.#broken !== undefined) throw this.#broken
     if (this.#suspect) await this.#files.truncate(this.#extent.bytes)
+    const rotating = this.#options.beforeBatch?.()
+    if (rotating !== undefined) await rotating
     this.#suspect = true
     const appended = this.#files.append(bytes)
     const leaves = this.#options.leavesOf?.(bytes) ?? []

@@ -26,9 +26,12 @@ export function addCommonOptions(command: Command): Command {
     .option("--json", "JSON for programs, errors included")
 }
 
-/** For a command that writes: without it the log is put under a ledger. */
-export function addLedgerOption(command: Command): Command {
-  return command.option("--no-ledger", "a plain log: no signing key, no tree, no checkpoints")
+/** For a command that writes: how the log is kept. */
+export function addWriteOptions(command: Command): Command {
+  return command
+    .option("--no-ledger", "a plain log: no signing key, no tree, no checkpoints")
+    .option("--rotate <records>", "seal the file after so many records (default: 2^20)", wholeNumber(1))
+    .option("--no-rotate", "keep the log in one file, as AG2 does")
 }
 
 export function addFilterOptions(command: Command): Command {

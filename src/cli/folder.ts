@@ -1,7 +1,7 @@
 import { mkdirSync, statSync } from "node:fs"
 import { dirname, join, resolve } from "node:path"
 import { AuditLog, CHECKPOINT_PATH, LOG_PATH } from "../audit/index.ts"
-import type { LedgerOptions } from "../audit/index.ts"
+import type { AuditLogOptions, LedgerOptions } from "../audit/index.ts"
 import { InvalidInputError, NotFoundError, StoreUnavailableError } from "../core/errors.ts"
 import { FileStore } from "../store/index.ts"
 import type { KnowledgeStore } from "../store/index.ts"
@@ -14,10 +14,11 @@ import type { CommonOptions, Shell } from "./shell.ts"
 
 export const DEFAULT_DIR = "./hansard-data"
 
-/** What a command that writes says about its ledger. */
+/** What a command that writes says about how the log is kept. */
 export interface WriteOptions extends CommonOptions {
   /** False for a plain log: `--no-ledger`. */
   readonly ledger?: boolean
+  readonly rotate?: number | false
 }
 
 /** A data folder's store and log, closed together. */
@@ -45,8 +46,7 @@ export class DataFolder implements AsyncDisposable {
   static async openToWrite(shell: Shell, options: WriteOptions): Promise<DataFolder> {
     const store = await openStoreToWrite(options.dir)
     return await DataFolder.#with(store, async () => {
-      const ledger = await ledgerOf(shell, options, store)
-      return await AuditLog.open(store, ledger === undefined ? {} : { ledger })
+      return await AuditLog.open(store, await logOptions(shell, options, store))
     })
   }
 
@@ -94,6 +94,19 @@ export async function openStoreToRead(dir: string): Promise<KnowledgeStore> {
 export async function openStoreToWrite(dir: string): Promise<FileStore> {
   makeDataFolder(dir)
   return await FileStore.open(join(resolve(dir), "store"))
+}
+
+/** How the folder's log is kept: {@link ledgerOf}, and when it rotates. */
+export async function logOptions(
+  shell: Shell,
+  options: WriteOptions,
+  store: KnowledgeStore,
+): Promise<Pick<AuditLogOptions, "ledger" | "rotate">> {
+  const ledger = await ledgerOf(shell, options, store)
+  return {
+    ...(ledger === undefined ? {} : { ledger }),
+    ...(options.rotate === undefined ? {} : { rotate: options.rotate }),
+  }
 }
 
 /**

@@ -81,6 +81,16 @@ export interface KnowledgeStore extends AsyncDisposable {
   move(from: string, to: string): Promise<void>
 
   /**
+   * Says that the file will not change any more, so that the medium can guard it against accidents (`FileStore`: mode
+   * 0444). Afterwards `append` and `truncate` of it may be refused; it is still read, moved, replaced and deleted.
+   *
+   * Optional: what is sealed is as safe without it, only less guarded.
+   *
+   * @throws NotFoundError when there is no such file.
+   */
+  seal?(path: string): Promise<void>
+
+  /**
    * The names directly under `path` (default `/`); names of directories end in `/`, and with it they are sorted by code
    * unit. Empty when there is nothing, or a file. Costs what the directory holds, not what lies below it.
    */

@@ -33,7 +33,7 @@ export interface FileSystem {
   /** May read less than `length`; 0 at the end of the file. */
   read(fd: number, into: Uint8Array, offset: number, length: number, position: number): Promise<number>
   fdatasync(fd: number): Promise<void>
-  /** Of folders. */
+  /** Of folders, and of a file's rights. */
   fsync(fd: number): Promise<void>
   /** Removes a file or a whole tree; nothing happens when there is none. */
   remove(path: string): Promise<void>
@@ -116,6 +116,8 @@ export const CREATE: number = fs.constants.O_RDWR | fs.constants.O_CREAT | fs.co
 
 export const FILE_MODE = 0o600
 export const FOLDER_MODE = 0o700
+/** Of what is sealed. Others may read it no more than before: the folders above are their owner's alone. */
+export const SEALED_MODE = 0o444
 
 /** Goes on after a short write, and fails rather than go round for ever when nothing more is taken. */
 export function writeAll(fs: FileSystem, fd: number, bytes: Uint8Array, position: number): void {

@@ -1,5 +1,5 @@
 import type { Logger } from "../core/logger.ts"
-import { InvalidInputError } from "../core/errors.ts"
+import { InvalidInputError, NotFoundError } from "../core/errors.ts"
 import { RESERVED_NAME } from "./contract.ts"
 import {
   codeOf,
@@ -7,6 +7,8 @@ import {
   FILE_MODE,
   FOLDER_MODE,
   isAbsent,
+  READ,
+  SEALED_MODE,
   type FileStat,
   type FileSystem,
   type FolderEntry,
@@ -159,6 +161,18 @@ export class FileTree {
   /** Makes the bytes and the size of an open file durable. */
   async syncFile(fd: number): Promise<void> {
     if (this.#syncs) await this.fs.fdatasync(fd)
+  }
+
+  /** Makes a file read-only, durably. @throws NotFoundError when there is none. */
+  async seal(path: string): Promise<void> {
+    const file = this.openFile(path, READ)
+    if (file === undefined) throw new NotFoundError(`there is no file ${path} to seal`)
+    try {
+      this.fs.fchmodSync(file.fd, SEALED_MODE)
+      if (this.#syncs) await this.fs.fsync(file.fd)
+    } finally {
+      this.close(file.fd)
+    }
   }
 
   /** The entries of a folder that are files, or folders that hold one; none when there is no such folder. */

@@ -181,6 +181,12 @@ export class FileStore implements KnowledgeStore {
     })
   }
 
+  /** Mode 0444. One that fails may have happened: it changes no byte. */
+  async seal(path: string): Promise<void> {
+    const normal = this.#enterToChange(normaliseFilePath(path))
+    await this.#change(`seal ${normal}`, [normal], () => this.#tree.seal(normal))
+  }
+
   async list(path = "/"): Promise<string[]> {
     const normal = this.#enter(normalisePath(path))
     return this.#doing(`list ${normal}`, async () => {

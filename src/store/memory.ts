@@ -1,5 +1,5 @@
 import { equalBytes, toBytes } from "../core/bytes.ts"
-import { ClosedError, InvalidInputError, NotFoundError } from "../core/errors.ts"
+import { ClosedError, InvalidInputError, NotFoundError, StoreUnavailableError } from "../core/errors.ts"
 import { silentLogger, type Logger } from "../core/logger.ts"
 import type { KnowledgeStore } from "./contract.ts"
 import { Listeners } from "./listeners.ts"
@@ -35,7 +35,8 @@ export class MemoryStore implements KnowledgeStore {
    */
   static from(other: MemoryStore, options: MemoryStoreOptions = {}): MemoryStore {
     const copy = new MemoryStore(options)
-    for (const [path, file] of files(other.#root, "/")) copy.#put(path, file.bytes.slice(0, file.size))
+    for (const [path, file] of files(other.#root, "/"))
+      copy.#put(path, file.bytes.slice(0, file.size), file.sealed)
     return copy
   }
 
@@ -80,6 +81,7 @@ export class MemoryStore implements KnowledgeStore {
     const bytes = copyOf(content)
     const normal = await this.#turn(normaliseFilePath(path))
     const file = this.#at(normal)
+    if (isFile(file)) refuseSealed(file, normal)
     const offset = isFile(file) ? file.size : 0
     if (isFile(file)) extend(file, bytes)
     else this.#put(normal, bytes)
@@ -92,6 +94,7 @@ export class MemoryStore implements KnowledgeStore {
     const normal = await this.#turn(normaliseFilePath(path))
     const file = this.#at(normal)
     if (!isFile(file) || file.size <= size) return
+    refuseSealed(file, normal)
     file.size = size
     this.#listeners.tell(normal)
   }
@@ -103,10 +106,18 @@ export class MemoryStore implements KnowledgeStore {
     if (!isFile(file)) throw new NotFoundError(`there is no file ${source} to move`)
     if (source === target) return
     // Put before removed: what cannot be put stays where it was. A file is not moved under itself, so both can hold.
-    this.#put(target, contentOf(file))
+    this.#put(target, contentOf(file), file.sealed)
     this.#remove(source)
     this.#listeners.tell(source)
     this.#listeners.tell(target)
+  }
+
+  /** From now on appends and truncations are refused: as a file system refuses them, and more strictly than it may. */
+  async seal(path: string): Promise<void> {
+    const normal = await this.#turn(normaliseFilePath(path))
+    const file = this.#at(normal)
+    if (!isFile(file)) throw new NotFoundError(`there is no file ${normal} to seal`)
+    file.sealed = true
   }
 
   async list(path = "/"): Promise<string[]> {
@@ -163,7 +174,7 @@ export class MemoryStore implements KnowledgeStore {
   }
 
   /** Keeps `bytes` itself: the caller has copied them. */
-  #put(normal: string, bytes: Uint8Array): void {
+  #put(normal: string, bytes: Uint8Array, sealed = false): void {
     const names = namesIn(normal)
     const last = names.pop() ?? ""
     // Looked at first, so that a refusal leaves no empty directory behind.
@@ -180,7 +191,7 @@ export class MemoryStore implements KnowledgeStore {
       folder.set(name, next)
       folder = next
     }
-    folder.set(last, { bytes, size: bytes.length })
+    folder.set(last, { bytes, size: bytes.length, sealed })
   }
 
   /** With every directory that it leaves empty. */
@@ -202,10 +213,15 @@ interface MemoryFile {
   /** Room for more than the file: doubled when full, so an append costs what it adds. Past `size` it means nothing. */
   bytes: Uint8Array
   size: number
+  sealed: boolean
 }
 
 function isFile(entry: Entry | undefined): entry is MemoryFile {
   return entry !== undefined && !(entry instanceof Map)
+}
+
+function refuseSealed(file: MemoryFile, path: string): void {
+  if (file.sealed) throw new StoreUnavailableError(`${path} is sealed`)
 }
 
 function* files(folder: Folder, path: string): Generator<[string, MemoryFile]> {

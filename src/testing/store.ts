@@ -239,6 +239,26 @@ function testContents(behaviour: Behaviour): void {
     expect(await store.exists("/none")).toBe(false)
   })
 
+  behaviour(
+    "has files that will not change any more, if it can seal: read, moved, replaced, deleted",
+    async (store) => {
+      if (store.seal === undefined) return
+      await store.append("/log", "line")
+      await store.seal("/log")
+      await store.seal("/log")
+      expect(await readText(store, "/log")).toBe("line")
+      await store.move("/log", "/sealed/log")
+      expect(await store.append("/log", "next")).toBe(0)
+      expect(await readText(store, "/sealed/log")).toBe("line")
+      await store.write("/sealed/log", "other")
+      expect(await store.append("/sealed/log", "!")).toBe(5)
+      await store.seal("/sealed/log")
+      await store.delete("/sealed")
+      expect(await store.list()).toEqual(["log"])
+      await expect(store.seal("/none")).rejects.toMatchObject({ code: "not_found" })
+    },
+  )
+
   behaviour("writes only over what was expected", async (store) => {
     expect(await store.writeIf("/a", "no", "something")).toBe(false)
     expect(await store.writeIf("/a", "one", undefined)).toBe(true)
@@ -310,6 +330,7 @@ function fileCalls(store: KnowledgeStore, path: string): Promise<unknown>[] {
     store.move(path, "/elsewhere"),
     store.move("/a", path),
     store.size(path),
+    ...(store.seal === undefined ? [] : [store.seal(path)]),
   ].map(handled)
 }
 

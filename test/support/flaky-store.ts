@@ -12,7 +12,7 @@ export class FlakyStore implements KnowledgeStore {
   readonly #inner: KnowledgeStore
   /** Asked before each change; what it returns happens. */
   decide: (
-    operation: "append" | "write" | "truncate" | "delete" | "move",
+    operation: "append" | "write" | "truncate" | "delete" | "move" | "seal",
     path: string,
   ) => Failure | undefined = () => undefined
   /** How many appends were tried. */
@@ -51,6 +51,9 @@ export class FlakyStore implements KnowledgeStore {
   delete(path: string): Promise<void> {
     return this.#change("delete", path, () => this.#inner.delete(path))
   }
+  seal(path: string): Promise<void> {
+    return this.#change("seal", path, async () => await this.#inner.seal?.(path))
+  }
   list(path?: string): Promise<string[]> {
     return this.#inner.list(path)
   }
@@ -68,7 +71,7 @@ export class FlakyStore implements KnowledgeStore {
   }
 
   async #change<T>(
-    operation: "append" | "write" | "truncate" | "delete" | "move",
+    operation: "append" | "write" | "truncate" | "delete" | "move" | "seal",
     path: string,
     make: () => Promise<T>,
   ): Promise<T> {

@@ -7,7 +7,7 @@ import type { AppendReceipt, AuditLog } from "../../audit/index.ts"
 import { HansardError, InvalidInputError, InvalidRecordError } from "../../core/errors.ts"
 import { encodeLine, parseRecord } from "../../core/line.ts"
 import { isoTime, parseTime } from "../../core/system.ts"
-import { addCommonOptions, addLedgerOption } from "../filters.ts"
+import { addCommonOptions, addWriteOptions } from "../filters.ts"
 import { DataFolder } from "../folder.ts"
 import type { WriteOptions } from "../folder.ts"
 import { READ_BYTES, readLines } from "../lines.ts"
@@ -40,7 +40,7 @@ export function appendCommand(shell: Shell, setStatus: (status: number) => void)
         '\nThe last line out is {"appended":N,"first_index":N,"size":N}.',
     )
     .action(async (file: string, options: AppendOptions) => setStatus(await append(shell, file, options)))
-  return addLedgerOption(addCommonOptions(command))
+  return addWriteOptions(addCommonOptions(command))
 }
 
 async function append(shell: Shell, file: string, options: AppendOptions): Promise<number> {

@@ -8,8 +8,8 @@ import { encodeLine } from "../../core/line.ts"
 import { assemble, hotlineAdapter } from "../demo/cast.ts"
 import { SCENES } from "../demo/scenes.ts"
 import type { Stage } from "../demo/scenes.ts"
-import { addCommonOptions, addLedgerOption } from "../filters.ts"
-import { DEFAULT_DIR, ledgerOf, openStoreToWrite } from "../folder.ts"
+import { addCommonOptions, addWriteOptions } from "../filters.ts"
+import { DEFAULT_DIR, logOptions, openStoreToWrite } from "../folder.ts"
 import type { WriteOptions } from "../folder.ts"
 import { Names } from "../names.ts"
 import { sentence } from "../sentence.ts"
@@ -34,14 +34,13 @@ export function demoCommand(shell: Shell, _setStatus: (status: number) => void):
         "\nIt may be run again on the same folder, and goes on with what is there.",
     )
     .action(async (options: DemoOptions) => demo(shell, options))
-  return addLedgerOption(addCommonOptions(command))
+  return addWriteOptions(addCommonOptions(command))
 }
 
 async function demo(shell: Shell, options: DemoOptions): Promise<void> {
   await using store = await openStoreToWrite(options.dir)
-  const ledger = await ledgerOf(shell, options, store)
   await using hub = await Hub.open(store, {
-    audit: { coverage: "full", required: true, ...(ledger === undefined ? {} : { ledger }) },
+    audit: { coverage: "full", required: true, ...(await logOptions(shell, options, store)) },
     adapters: [hotlineAdapter],
   })
   const teller = new Teller(shell, new Names(store), options.json === true)

@@ -1,5 +1,6 @@
 import { Command } from "commander"
 import { rowPath } from "../../audit/index.ts"
+import { LogFiles } from "../../audit/log-files.ts"
 import { storeLogSource } from "../../audit/log-source.ts"
 import { parseTilePath, TILE_BYTES } from "../../core/tile.ts"
 import { CLAIMS, isGood, verdictToJson, type Finding, type LogVerdict } from "../../core/verdict.ts"
@@ -27,7 +28,9 @@ async function fsck(shell: Shell, options: CommonOptions): Promise<number> {
     signal: AbortSignal.any([shell.interrupted, shell.unread]),
     onProgress: progress(shell),
   })
-  const problems = problemsOf(verdict)
+  const files = new LogFiles(store, { shared: true })
+  await files.look()
+  const problems = problemsOf(verdict, files)
   if (options.json === true) {
     shell.out.line(JSON.stringify({ ...verdictToJson(verdict), good: problems.length === 0, problems }))
   } else {
@@ -48,13 +51,13 @@ interface Problem {
   readonly byte_offset: number | null
 }
 
-const LOG = "audit/audit.jsonl"
-
 /** By file: the first is the first to look at. A torn tail is no problem: the next writer sets it aside. */
-function problemsOf(verdict: LogVerdict): Problem[] {
+function problemsOf(verdict: LogVerdict, files: LogFiles): Problem[] {
   const problems: Problem[] = []
-  const add = (path: string, message: string, offset: number | undefined): void => {
-    const byte = offset ?? null
+  const add = (at: string | undefined, message: string, offset: number | undefined): void => {
+    const place = at === undefined ? files.placeOf(offset ?? 0) : { path: `/${at}`, offset }
+    const path = place.path.slice(1)
+    const byte = offset === undefined ? null : (place.offset ?? null)
     if (problems.some((problem) => problem.path === path && problem.byte_offset === byte && byte !== null))
       return
     problems.push({
@@ -67,7 +70,7 @@ function problemsOf(verdict: LogVerdict): Problem[] {
     for (const claim of CLAIMS) {
       const found = verdict.claims[claim]
       if (found.status !== "false" || claim === "tiles") continue
-      add(claim === "authorship" ? "audit/checkpoint" : LOG, found.because, found.byteOffset)
+      add(claim === "authorship" ? "audit/checkpoint" : undefined, found.because, found.byteOffset)
     }
   }
   for (const finding of verdict.findings) {
@@ -77,8 +80,9 @@ function problemsOf(verdict: LogVerdict): Problem[] {
   return problems
 }
 
-function pathOf({ where }: Finding): string {
-  return where === "line" ? LOG : where === "tile" ? "audit/tree" : "audit/checkpoint"
+/** In the store; `undefined` for the file that the byte lies in. */
+function pathOf({ where }: Finding): string | undefined {
+  return where === "line" ? undefined : where === "tile" ? "audit/tree" : "audit/checkpoint"
 }
 
 /** Where a tile lies in the store: a part of its level's row. */

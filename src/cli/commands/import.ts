@@ -4,7 +4,7 @@ import { Command } from "commander"
 import type { AppendReceipt } from "../../audit/index.ts"
 import { InvalidRecordError } from "../../core/errors.ts"
 import { MAX_LINE_BYTES, parseLine } from "../../core/line.ts"
-import { addCommonOptions, addLedgerOption } from "../filters.ts"
+import { addCommonOptions, addWriteOptions } from "../filters.ts"
 import { DataFolder } from "../folder.ts"
 import type { WriteOptions } from "../folder.ts"
 import { READ_BYTES, readLines } from "../lines.ts"
@@ -32,7 +32,7 @@ export function importCommand(shell: Shell, setStatus: (status: number) => void)
         '\nPrints {"imported":N,"first_index":N,"size":N}.',
     )
     .action(async (file: string, options: ImportOptions) => setStatus(await importFile(shell, file, options)))
-  return addLedgerOption(addCommonOptions(command))
+  return addWriteOptions(addCommonOptions(command))
 }
 
 interface Found {

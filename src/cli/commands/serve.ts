@@ -3,8 +3,8 @@ import { Command } from "commander"
 import { ApiKeyAuth, AuthRegistry, Hub, noneAuth } from "../../hub/index.ts"
 import { isLocalHost, nodeListener, NodeServer } from "../../server/index.ts"
 import { visible } from "../colours.ts"
-import { addCommonOptions, addLedgerOption } from "../filters.ts"
-import { ledgerOf, openStoreToWrite } from "../folder.ts"
+import { addCommonOptions, addWriteOptions } from "../filters.ts"
+import { logOptions, openStoreToWrite } from "../folder.ts"
 import type { WriteOptions } from "../folder.ts"
 import { operatorLogger } from "../operator-log.ts"
 import { systemError, usageError } from "../report.ts"
@@ -46,7 +46,7 @@ export function serveCommand(shell: Shell, _setStatus: (status: number) => void)
         "\nOn this machine's own address whoever is on it may do everything; others need a token: `hansard token new`.",
     )
     .action(async (options: ServeOptions) => serve(shell, options))
-  return addLedgerOption(addCommonOptions(command))
+  return addWriteOptions(addCommonOptions(command))
 }
 
 async function serve(shell: Shell, options: ServeOptions): Promise<void> {
@@ -56,10 +56,10 @@ async function serve(shell: Shell, options: ServeOptions): Promise<void> {
     note(shell, `warning: other machines reach ${visible(host)} without TLS, and send their keys in clear`)
   }
   await using store = await openStoreToWrite(options.dir)
-  const ledger = await ledgerOf(shell, options, store)
+  const kept = await logOptions(shell, options, store)
   const logger = operatorLogger(shell, json)
   await using hub = await Hub.open(store, {
-    audit: { coverage: "full", required, ...(ledger === undefined ? {} : { ledger }) },
+    audit: { coverage: "full", required, ...kept },
     auth: authOf(options),
     logger,
   })
