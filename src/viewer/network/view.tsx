@@ -1,7 +1,249 @@
+/** The network of the selected time: agents as circles, what they shared as lines. */
 import type { JSX } from "preact"
-import { Empty } from "../parts/notice.tsx"
+import { useState } from "preact/hooks"
+import { isoTime, parseTime } from "../../core/index.ts"
+import type { RecordItem } from "../../wire/http.ts"
+import { number } from "../format.ts"
+import { useKeys } from "../keys.ts"
+import { Empty, Failure } from "../parts/notice.tsx"
+import { Value } from "../parts/values.tsx"
+import { NO_FILTER, withField } from "../place.ts"
+import type { Filter } from "../place.ts"
+import { askPage, askStats } from "../records/ask.ts"
+import { moved, visibleRange, zoomed } from "../records/buckets.ts"
+import type { TimeRange } from "../records/buckets.ts"
+import { Histogram } from "../records/histogram.tsx"
+import { useResource } from "../resource.ts"
+import { go, goFilter, goView, nameOf, place } from "../state.ts"
 import { T } from "../texts.ts"
+import { GRAPH_KINDS, graphOf, placesOf } from "./graph.ts"
+import type { Edge, Graph, Point } from "./graph.ts"
+
+/** What one picture is made of, at most. */
+const MAX_RECORDS = 5_000
+const PAGE = 1_000
 
 export function NetworkView(): JSX.Element {
-  return <Empty>{T.nothing}</Empty>
+  const { filter } = place.value
+  const asked: Filter = { ...NO_FILTER, ...timeOf(filter), kind: GRAPH_KINDS }
+  const key = JSON.stringify(asked)
+  const stats = useResource(key, (signal) => askStats(asked, signal))
+  const records = useResource(key, (signal) => loadRecords(asked, signal))
+  const [picked, setPicked] = useState<string | undefined>(undefined)
+  const range = boundsOf(filter)
+  const shown = stats.data === undefined ? undefined : visibleRange(stats.data, range)
+  const setRange = ({ from, to }: TimeRange): void => setTime({ from: isoTime(from), to: isoTime(to) })
+  const zoomOut = (): void => {
+    if (shown !== undefined && range.from !== undefined) setRange(zoomed(shown, 2))
+  }
+  useKeys([
+    {
+      keys: ["+", "="],
+      text: T.keys.zoomIn,
+      group: T.keys.time,
+      run: () => shown && setRange(zoomed(shown, 0.5)),
+    },
+    { keys: ["-", "_"], text: T.keys.zoomOut, group: T.keys.time, run: zoomOut },
+    {
+      keys: ["[", "ArrowLeft"],
+      text: T.keys.earlier,
+      group: T.keys.time,
+      run: () => shown && setRange(moved(shown, -0.5)),
+    },
+    {
+      keys: ["]", "ArrowRight"],
+      text: T.keys.later,
+      group: T.keys.time,
+      run: () => shown && setRange(moved(shown, 0.5)),
+    },
+    { keys: ["0"], text: T.keys.allTime, group: T.keys.time, run: () => setTime({}) },
+  ])
+  const graph = graphOf(records.data?.map(({ record }) => record) ?? [])
+  const error = stats.error ?? records.error
+  return (
+    <div class="network">
+      {error === undefined ? null : <Failure error={error} />}
+      {stats.data === undefined ? (
+        <div class="histogram alone" />
+      ) : (
+        <div class="alone">
+          <Histogram stats={stats.data} range={range} onRange={setRange} onZoomOut={zoomOut} />
+        </div>
+      )}
+      {records.data !== undefined && graph.nodes.length === 0 ? <Empty>{T.network.none}</Empty> : null}
+      {graph.nodes.length === 0 ? null : (
+        <div class="network-body">
+          <figure class="graph">
+            <Picture graph={graph} picked={picked} onPick={setPicked} />
+            <figcaption class="muted">
+              {T.network.hint}
+              {records.data?.length === MAX_RECORDS ? ` ${T.network.cut(number(MAX_RECORDS))}` : ""}
+            </figcaption>
+          </figure>
+          <Table graph={graph} picked={picked} />
+        </div>
+      )}
+    </div>
+  )
+}
+
+const SIZE = 640
+const RADIUS = 230
+
+function Picture({
+  graph,
+  picked,
+  onPick,
+}: {
+  readonly graph: Graph
+  readonly picked: string | undefined
+  readonly onPick: (id: string | undefined) => void
+}): JSX.Element {
+  const places = placesOf(graph)
+  const most = Math.max(1, ...graph.nodes.map(({ channels }) => channels))
+  const mostShared = Math.max(1, ...graph.edges.map(({ channels }) => channels))
+  const at = (id: string): Point => {
+    const { x, y } = places.get(id) ?? { x: 0, y: 0 }
+    return { x: SIZE / 2 + x * RADIUS, y: SIZE / 2 + y * RADIUS }
+  }
+  return (
+    <svg viewBox={`0 0 ${SIZE} ${SIZE}`} role="group" aria-label={T.network.title}>
+      {graph.edges.map((edge) => (
+        <path
+          key={`${edge.a} ${edge.b}`}
+          class="edge"
+          data-failed={edge.failures > 0}
+          data-faint={picked !== undefined && picked !== edge.a && picked !== edge.b}
+          d={curve(at(edge.a), at(edge.b))}
+          style={{ strokeWidth: `${1.5 + (edge.channels / mostShared) * 6}px` }}
+        >
+          <title>{edgeWords(edge)}</title>
+        </path>
+      ))}
+      {graph.nodes.map(({ id, channels, failures }) => {
+        const { x, y } = at(id)
+        const radius = 9 + Math.sqrt(channels / most) * 13
+        const isLeft = x < SIZE / 2 - 1
+        const isMiddle = Math.abs(x - SIZE / 2) <= 1
+        return (
+          <g
+            key={id}
+            class="node"
+            role="button"
+            tabIndex={0}
+            aria-label={`${nameOf(id)}: ${channels} channels, ${failures} failures`}
+            data-failed={failures > 0}
+            data-faint={picked !== undefined && picked !== id && !isNeighbour(graph, picked, id)}
+            onMouseEnter={() => onPick(id)}
+            onMouseLeave={() => onPick(undefined)}
+            onFocus={() => onPick(id)}
+            onBlur={() => onPick(undefined)}
+            onClick={() => goView("agents", id)}
+            onKeyDown={(event) => {
+              if (event.key === "Enter") goView("agents", id)
+            }}
+          >
+            <circle cx={x} cy={y} r={radius} />
+            <text
+              x={isMiddle ? x : x + (isLeft ? -radius - 7 : radius + 7)}
+              y={isMiddle ? y + (y < SIZE / 2 ? -radius - 8 : radius + 17) : y + 4}
+              text-anchor={isMiddle ? "middle" : isLeft ? "end" : "start"}
+            >
+              {nameOf(id)}
+            </text>
+          </g>
+        )
+      })}
+    </svg>
+  )
+}
+
+function Table({
+  graph,
+  picked,
+}: {
+  readonly graph: Graph
+  readonly picked: string | undefined
+}): JSX.Element {
+  return (
+    <section class="card" aria-label={T.network.table}>
+      <table>
+        <thead>
+          <tr>
+            <th>{T.network.between}</th>
+            <th class="num">{T.network.channels}</th>
+            <th class="num">{T.network.failures}</th>
+          </tr>
+        </thead>
+        <tbody>
+          {graph.edges.map(({ a, b, channels, failures }) => (
+            <tr key={`${a} ${b}`} data-picked={picked !== undefined && (picked === a || picked === b)}>
+              <td>
+                <Value field="agent_id" value={a} class="agent" /> <span class="muted">–</span>{" "}
+                <Value field="agent_id" value={b} class="agent" />
+              </td>
+              <td class="num">
+                <button
+                  type="button"
+                  class="value"
+                  onClick={() => goFilter({ ...timeFilter(), agent: a, q: b })}
+                >
+                  {number(channels)}
+                </button>
+              </td>
+              <td class="num" data-failed={failures > 0}>
+                {number(failures)}
+              </td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </section>
+  )
+}
+
+/** Bent towards the middle, so that lines of neighbours do not hide behind each other. */
+function curve(a: Point, b: Point): string {
+  const pull = 0.35
+  const x = ((a.x + b.x) / 2) * (1 - pull) + (SIZE / 2) * pull
+  const y = ((a.y + b.y) / 2) * (1 - pull) + (SIZE / 2) * pull
+  return `M${a.x} ${a.y}Q${x} ${y} ${b.x} ${b.y}`
+}
+
+function edgeWords({ a, b, channels, failures }: Edge): string {
+  return `${nameOf(a)} – ${nameOf(b)}: ${channels} channels, ${failures} failures`
+}
+
+function isNeighbour({ edges }: Graph, a: string, b: string): boolean {
+  return edges.some((edge) => (edge.a === a && edge.b === b) || (edge.a === b && edge.b === a))
+}
+
+function timeOf({ from, to }: Filter): Partial<Filter> {
+  return { ...(from === undefined ? {} : { from }), ...(to === undefined ? {} : { to }) }
+}
+
+function timeFilter(): Filter {
+  return { ...NO_FILTER, ...timeOf(place.peek().filter) }
+}
+
+function setTime(time: { from?: string; to?: string }): void {
+  const { filter } = place.peek()
+  go({ view: "network", filter: withField(withField(filter, "from", time.from), "to", time.to) })
+}
+
+function boundsOf({ from, to }: Filter): Partial<TimeRange> {
+  const [start, end] = [parseTime(from), parseTime(to)]
+  return { ...(start === undefined ? {} : { from: start }), ...(end === undefined ? {} : { to: end }) }
+}
+
+async function loadRecords(filter: Filter, signal: AbortSignal): Promise<readonly RecordItem[]> {
+  const found: RecordItem[] = []
+  let cursor: string | undefined
+  while (found.length < MAX_RECORDS) {
+    const page = await askPage(filter, "desc", cursor, PAGE, signal)
+    found.push(...page.records)
+    if (page.next_cursor === null) break
+    cursor = page.next_cursor
+  }
+  return found
 }
