@@ -11,10 +11,12 @@ import type { Bench } from "./bench.ts"
 import { describeMachine } from "./measure.ts"
 import { formatTable, writeResults } from "./report.ts"
 import type { Report } from "./report.ts"
+import { benchVerify } from "./verify.ts"
 
 /** A benchmark is added here, and nowhere else. */
 const BENCHES: Readonly<Record<string, Bench>> = {
   append: benchAppend,
+  verify: benchVerify,
 }
 
 const { values, positionals } = parseArgs({

@@ -8,7 +8,7 @@ import { logSize, type LogSize } from "../core/hash-types.ts"
 import { MAX_NOTE_BYTES } from "../core/note.ts"
 import { systemTimers, type Timers } from "../core/system.ts"
 import { formatEntriesPath, formatTilePath, newEntryBundles, TILE_BYTES, TILE_WIDTH } from "../core/tile.ts"
-import type { LogBytes, LogSource } from "../core/verify-source.ts"
+import type { LogBytes, LogPlace, LogSource } from "../core/verify-source.ts"
 import type { KnowledgeStore } from "../store/contract.ts"
 import { LogFiles } from "./log-files.ts"
 import { CHECKPOINT_PATH, readTile } from "./tiles.ts"
@@ -29,9 +29,9 @@ export function storeLogSource(store: KnowledgeStore): LogSource {
   }
   return {
     checkpoint: () => readWithin(CHECKPOINT_PATH, MAX_NOTE_BYTES),
-    async *lines(): AsyncGenerator<LogBytes, void, undefined> {
+    async *lines(_wanted, from): AsyncGenerator<LogBytes, void, undefined> {
       const files = new LogFiles(store, { shared: true })
-      for (let offset = 0; ;) {
+      for (let offset = from?.offset ?? 0; ;) {
         const bytes = await files.read(offset, offset + BLOCK_BYTES)
         if (bytes.length === 0) return
         yield { offset, bytes }
@@ -63,18 +63,27 @@ export function fileLogSource({ lines, checkpoint, tiles }: PlainFiles): LogSour
     async checkpoint() {
       return checkpoint === undefined ? undefined : await readFileWithin(checkpoint, MAX_NOTE_BYTES)
     },
-    async *lines(): AsyncGenerator<LogBytes, void, undefined> {
+    async *lines(_wanted, from): AsyncGenerator<LogBytes, void, undefined> {
       const buffer = new Uint8Array(BLOCK_BYTES)
-      let offset = 0
+      const first = from?.offset ?? 0
+      let offset = first
+      /** Of the file, from the start of the log. */
+      let start = 0
       for (const path of lines) {
         const file = await open(path, "r")
         try {
+          const { size } = await file.stat()
+          if (start + size <= first) {
+            start += size
+            continue
+          }
           for (;;) {
-            const { bytesRead } = await file.read(buffer, 0, BLOCK_BYTES)
+            const { bytesRead } = await file.read(buffer, 0, BLOCK_BYTES, offset - start)
             if (bytesRead === 0) break
             yield { offset, bytes: buffer.subarray(0, bytesRead) }
             offset += bytesRead
           }
+          start = offset
         } finally {
           await file.close()
         }
@@ -146,8 +155,8 @@ export function urlLogSource(url: string | URL, options: UrlSourceOptions = {}):
     (await get(path, max)) ?? (path === full ? undefined : await get(full, max))
   return {
     checkpoint: () => get("checkpoint", MAX_NOTE_BYTES),
-    async *lines(wanted: LogSize | undefined): AsyncGenerator<LogBytes, void, undefined> {
-      const bundles = newEntryBundlesIn(wanted ?? logSize(0))
+    async *lines(wanted: LogSize | undefined, from?: LogPlace): AsyncGenerator<LogBytes, void, undefined> {
+      const bundles = newEntryBundlesIn(from?.index ?? 0, wanted ?? logSize(0))
       const ahead: { index: number; width: number; bytes: Promise<Uint8Array | undefined> }[] = []
       const refill = (): void => {
         while (ahead.length < BUNDLES_AHEAD) {
@@ -161,7 +170,7 @@ export function urlLogSource(url: string | URL, options: UrlSourceOptions = {}):
           ahead.push({ index, width, bytes })
         }
       }
-      let offset = 0
+      let offset = from?.offset ?? 0
       for (refill(); ; refill()) {
         const next = ahead.shift()
         if (next === undefined) return
@@ -182,8 +191,11 @@ export function urlLogSource(url: string | URL, options: UrlSourceOptions = {}):
 }
 
 /** One at a time: a server may claim any size, and a list of its bundles would fill the memory. */
-function* newEntryBundlesIn(size: LogSize): Generator<{ index: number; width: number }, void, undefined> {
-  for (let from = 0; from < size; from += TILE_WIDTH) {
+function* newEntryBundlesIn(
+  first: number,
+  size: LogSize,
+): Generator<{ index: number; width: number }, void, undefined> {
+  for (let from = first; from < size; from += TILE_WIDTH) {
     yield* newEntryBundles(logSize(from), logSize(Math.min(from + TILE_WIDTH, size)))
   }
 }

@@ -113,6 +113,15 @@ export class TreeFrontier {
     return hashes.reverse()
   }
 
+  /** The bytes of `edgeTiles(size)`, in that order: what {@link resume} goes on from. */
+  partials(): Uint8Array[] {
+    // A row ends with the hashes of its unfinished tile, whatever was taken.
+    return edgeTiles(this.size).map(({ level, width }) => {
+      const row = this.#rows[level] ?? new Row()
+      return row.slice(row.length - width, row.length)
+    })
+  }
+
   /**
    * The tiles of this size that the caller does not have yet, lowest level first: `newTiles` since the last call.
    *

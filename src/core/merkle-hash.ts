@@ -7,8 +7,9 @@
 import { digestOfBytes, digestOfPair, sha256 } from "#sha256"
 import { hashOfDigest, type Digest, type Hash } from "./hash-types.ts"
 
-const LEAF_PREFIX = 0x00
-const NODE_PREFIX = 0x01
+/** What comes before a record, and before two hashes: so that no inner node can be passed off as a record. */
+export const LEAF_PREFIX = 0x00
+export const NODE_PREFIX = 0x01
 
 /** Of a record's exact bytes; for a line, those without its newline. 0.6 µs for 300 bytes on Node. */
 export function leafDigest(data: Uint8Array): Digest {

@@ -12,6 +12,11 @@ export function sha256(bytes: Uint8Array): Uint8Array {
   return nobleSha256(bytes)
 }
 
+/** SHA-256 of `bytes`, as 32 characters from U+0000 to U+00FF. */
+export function digestOf(bytes: Uint8Array): string {
+  return String.fromCharCode(...nobleSha256(bytes))
+}
+
 /** SHA-256 of one byte and then `bytes`, as 32 characters from U+0000 to U+00FF. */
 export function digestOfBytes(prefix: number, bytes: Uint8Array): string {
   const input = new Uint8Array(bytes.length + 1)

@@ -13,6 +13,10 @@ export function sha256(bytes: Uint8Array): Uint8Array {
   return new Uint8Array(hash("sha256", bytes, "buffer"))
 }
 
+export function digestOf(bytes: Uint8Array): string {
+  return hash("sha256", bytes, LATIN1)
+}
+
 export function digestOfBytes(prefix: number, bytes: Uint8Array): string {
   const length = bytes.length + 1
   if (length > scratch.length) scratch = Buffer.alloc(length * 2)

@@ -29,6 +29,8 @@ export interface Facts {
   readonly cosigned: Cosigned | undefined
   readonly now: number | undefined
   readonly areTilesWanted: boolean
+  /** Whether each line was parsed, and not only the first and the last. */
+  readonly isEachParsed: boolean
 }
 
 export function tellClaims(facts: Facts): Record<Claim, Verdict> {
@@ -64,6 +66,7 @@ function integrity(facts: Facts): Verdict {
     return granted(
       facts,
       `the ${lines(covered)} have the root that the checkpoint of size ${head.size} names`,
+      asReadBefore(facts),
     )
   }
   if (location?.firstBad !== undefined) {
@@ -90,7 +93,9 @@ function orderAndGaps(facts: Facts): Verdict {
   const why = whyNotBelieved(facts)
   if (head === undefined || why !== undefined) return unprovable(why ?? "")
   if (scan.tampered !== undefined) return unprovable("the log cannot be read to its end")
-  if (facts.isMatch) return granted(facts, `each of the ${lines(head.size)} stands where it was recorded`)
+  if (facts.isMatch) {
+    return granted(facts, `each of the ${lines(head.size)} stands where it was recorded`, asReadBefore(facts))
+  }
   if (location?.moved !== undefined) {
     const { index, offset, from } = location.moved
     return {
@@ -136,20 +141,23 @@ function noTruncation(facts: Facts): Verdict {
         because: `the first ${remembered?.size ?? 0} records are not those that were accepted here before`,
       }
     case "continues":
-      return {
-        status: "proved",
-        because: `all ${remembered?.size ?? 0} records of the checkpoint that was last accepted here are still there`,
-      }
+      return granted(
+        {},
+        `all ${remembered?.size ?? 0} records of the checkpoint that was last accepted here are still there`,
+        asReadBefore(facts),
+      )
     case "unknown":
       return unprovable("neither lines nor tiles show what the checkpoint's tree begins with")
     case undefined:
   }
   const seen = cosigned?.isQuorum === true ? latest(cosigned) : undefined
   if (seen !== undefined) {
-    return granted(facts, `the witnesses had seen no larger checkpoint by ${isoTime(seen * 1_000)}`)
+    const because = `the witnesses had seen no larger checkpoint by ${isoTime(seen * 1_000)}`
+    return granted(facts, because, asReadBefore(facts))
   }
   return granted(facts, `the log holds all ${head.size} records of its checkpoint`, [
     "this checkpoint being the newest: nothing at hand tells of a larger one, and an older copy would look the same",
+    ...asReadBefore(facts),
   ])
 }
 
@@ -175,7 +183,7 @@ function authorship({ head, trust, problem }: Facts): Verdict {
     case "vouched":
     case "found": {
       const handed = trust.chain.length > 1 ? ", which took over by a record that an earlier key signed" : ""
-      return granted({ head, trust }, `signed by ${describeKey(trust.key)}${handed}`)
+      return granted({ trust }, `signed by ${describeKey(trust.key)}${handed}`)
     }
   }
 }
@@ -187,9 +195,9 @@ function time(facts: Facts): Verdict {
   if (!facts.isMatch) return unprovable("the lines are not those that were recorded")
   const { times } = scan
   const seen = cosigned?.isQuorum === true ? latest(cosigned) : undefined
+  const who = facts.isEachParsed ? "the records tell" : "the first and the last record tell"
   const told =
-    times &&
-    `the records tell of ${isoTime(times.firstAt)} to ${isoTime(times.lastAt)}, by the log's own clock`
+    times && `${who} of ${isoTime(times.firstAt)} to ${isoTime(times.lastAt)}, by the log's own clock`
   const late = (limit: number | undefined): boolean =>
     times !== undefined && limit !== undefined && times.lastAt > limit + CLOCK_TOLERANCE_MS
   if (times !== undefined && seen !== undefined && late(seen * 1_000)) {
@@ -200,13 +208,13 @@ function time(facts: Facts): Verdict {
   }
   if (seen !== undefined) {
     const bound = `all ${head.size} records were there by ${isoTime(seen * 1_000)}, by the witnesses' clocks`
-    return granted(facts, told === undefined ? bound : `${bound}; ${told}`)
+    return granted(facts, told === undefined ? bound : `${bound}; ${told}`, asReadBefore(facts))
   }
   if (times === undefined || told === undefined)
     return unprovable("no record tells a time, and no witness does")
   if (late(now))
     return unprovable(`record ${times.lastIndex} says ${isoTime(times.lastAt)}, which is still to come`)
-  return granted(facts, told, ["that clock: no witness bounds it"])
+  return granted(facts, told, ["that clock: no witness bounds it", ...asReadBefore(facts)])
 }
 
 function noSplitView(facts: Facts): Verdict {
@@ -235,7 +243,9 @@ function tiles(facts: Facts): Verdict {
   const { compared, missing, wrong, first } = scan.tiles
   if (compared === missing && compared > 0) return unprovable("there are no tiles")
   if (!facts.isMatch) return unprovable("the lines are not the checkpoint's, and say nothing about the tiles")
-  if (first === undefined) return granted(facts, `all ${compared} tiles are what the lines give`)
+  if (first === undefined) {
+    return granted(facts, `all ${compared} tiles are what the lines give`, asReadBefore(facts))
+  }
   return {
     status: "false",
     because: `${wrong} tiles are wrong and ${missing} are missing, of ${compared}: ${first.message}`,
@@ -250,9 +260,16 @@ function whyNotBelieved({ head, trust, problem }: Facts): string | undefined {
   return trust.status === "refused" ? "the checkpoint is not signed by a key that counts" : undefined
 }
 
+/** What was read by an earlier run that was interrupted: hashes follow from the root, but the lines may differ now. */
+function asReadBefore({ scan: { resumed } }: Facts): string[] {
+  if (resumed === undefined) return []
+  const when = resumed.at > 0 ? ` at ${isoTime(resumed.at)}` : ""
+  return [`the first ${lines(resumed.records)} being as an interrupted run read them${when}`]
+}
+
 /** Proved, if nothing is left to be assumed. */
 function granted(
-  { trust }: Pick<Facts, "head" | "trust">,
+  { trust }: { readonly trust?: Facts["trust"] },
   because: string,
   conditions: readonly string[] = [],
 ): Verdict {

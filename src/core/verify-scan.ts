@@ -1,29 +1,26 @@
 /** The one pass over a log's lines: everything that a verdict needs of them, in constant memory. */
-import { equalBytes, utf8Text } from "./bytes.ts"
-import { TamperedError } from "./errors.ts"
-import { logSize, type Digest, type Hash, type LogSize } from "./hash-types.ts"
+import { equalBytes } from "./bytes.ts"
+import { HansardError, TamperedError } from "./errors.ts"
+import type { TileData } from "./frontier.ts"
+import type { Digest, Hash, LogSize } from "./hash-types.ts"
 import type { VerifierKey } from "./key.ts"
 import { KeyChain, type KeyChange } from "./key-change.ts"
-import { parseLine } from "./line.ts"
 import { leafDigest } from "./merkle-hash.ts"
-import { TreeFrontier, type TileData } from "./frontier.ts"
-import { parseTime } from "./system.ts"
-import { formatTilePath, TILE_BYTES, TILE_WIDTH, tileAt } from "./tile.ts"
+import { formatTilePath, TILE_BYTES, TILE_WIDTH } from "./tile.ts"
 import { MAX_FINDINGS, type Finding } from "./verdict.ts"
-import { LineCutter, MAX_VERIFIED_LINE_BYTES, type LogSource } from "./verify-source.ts"
+import {
+  KeyChangeSearch,
+  RecordReader,
+  widest,
+  type KeyCandidate,
+  type RecordsFound,
+  type TimeBounds,
+} from "./verify-records.ts"
+import { LineCutter, type LogPlace, type LogSource } from "./verify-source.ts"
+import { hasRoots, Tally, type TallyState } from "./verify-tally.ts"
 
-/** Tiles are compared once so many records, so that finished ones do not pile up. */
-const TILES_EVERY = 64 * TILE_WIDTH
 /** What a line that is too long to be hashed counts as: the hash of nothing that anybody knows. */
 const NO_DIGEST: Digest = "\0".repeat(32) as Digest
-
-export interface TimeBounds {
-  readonly firstAt: number
-  readonly lastAt: number
-  /** Of the record with the latest time. */
-  readonly lastIndex: number
-  readonly lastOffset: number
-}
 
 export interface Scan {
   readonly records: number
@@ -34,15 +31,17 @@ export interface Scan {
   /** The root at each of the sizes asked for that the log reaches. */
   readonly roots: ReadonlyMap<number, Hash>
   readonly findings: readonly Finding[]
-  /** The first line that is no record. */
+  /** The first line that is no record, of those that were read. */
   readonly badLine: Finding | undefined
   /** Set when the source itself found bytes that no log has. */
   readonly tampered: TamperedError | undefined
   /** Of the covered records, from {@link ScanOptions.keys} on. */
   readonly keyChanges: readonly KeyChange[]
-  /** Of the covered records that tell a time. */
+  /** Of the covered records that tell a time; without {@link ScanOptions.records}, of the first and the last. */
   readonly times: TimeBounds | undefined
   readonly tiles: TileScan | undefined
+  /** Set when the first records were read by an earlier run, and not by this one. */
+  readonly resumed: { readonly records: number; readonly at: number } | undefined
 }
 
 export interface TileScan {
@@ -60,210 +59,225 @@ export interface ScanOptions {
   readonly rootsAt: readonly number[]
   /** Whose changes are followed. */
   readonly keys: readonly VerifierKey[]
-  /** Whether each line is parsed: to tell lines that are no records, times and key changes. */
+  /** Whether each line is parsed: to tell all lines that are no records, and all times. */
   readonly records: boolean
   readonly tiles: boolean
+  /** Where an earlier scan of the same log stopped. One that cannot be gone on from is ignored. */
+  readonly resume: ScanState | undefined
+  /** Unix milliseconds; of the states. */
+  readonly now: number | undefined
   readonly signal: AbortSignal | undefined
   readonly onProgress: ((records: number, bytes: number) => void) | undefined
+  /** From time to time: where a later scan can go on. */
+  readonly onState: ((state: () => ScanState) => void) | undefined
 }
+
+/** How far a scan has come, as plain data. What it says of the lines nobody can prove without reading them again. */
+export interface ScanState {
+  readonly offset: number
+  readonly tally: TallyState
+  readonly records: RecordsFound
+  readonly tiles: TileScan | undefined
+  readonly isEachParsed: boolean
+  /** Unix milliseconds, when it was made; 0 when the time is unknown. */
+  readonly at: number
+}
+
+/** Another way to scan the same log. @returns `undefined` when it cannot, and nothing is lost. */
+export type Scanning = (source: LogSource, options: ScanOptions) => Promise<Scan | undefined>
 
 /** @throws the signal's reason; whatever the source rejects with when its medium fails. */
 export async function scanLog(source: LogSource, options: ScanOptions): Promise<Scan> {
-  const scanner = new Scanner(source, options)
-  return await scanner.run()
+  const { size = 0, records, signal } = options
+  const ledger = new ScanLedger(source, options)
+  const cutter = new LineCutter(ledger.place)
+  const search = new KeyChangeSearch()
+  const reader = new RecordReader(size)
+  let bytes = cutter.offset
+  let mayChangeKey = false
+  const onLine = (index: number, offset: number, line: Uint8Array | undefined): void => {
+    if (index < ledger.limit) ledger.tally.leaf(line === undefined ? NO_DIGEST : leafDigest(line))
+    const isEnd = index === 0 || index === size - 1
+    if (records || line === undefined || isEnd || mayChangeKey) reader.read(index, offset, line)
+    ledger.endLine(index, offset + (line?.length ?? 0) + 1)
+  }
+  let tampered: TamperedError | undefined
+  try {
+    for await (const block of source.lines(options.size, ledger.place)) {
+      signal?.throwIfAborted()
+      bytes += block.bytes.length
+      mayChangeKey = !records && search.mayBeIn(block.bytes, block.bytes.includes(NEWLINE))
+      cutter.push(block.bytes, onLine)
+      ledger.find(reader.take())
+      await ledger.settle(cutter.count, bytes)
+    }
+  } catch (error) {
+    if (!(error instanceof TamperedError)) throw error
+    tampered = error
+  }
+  return await ledger.end({ records: cutter.count, bytes, tornBytes: cutter.tornBytes, tampered })
 }
 
-class Scanner {
+const NEWLINE = 0x0a
+
+/** What a scan has found so far, however it reads. Fed in the order of the log. */
+export class ScanLedger {
+  readonly tally: Tally
+  /** So many records are hashed. A smaller limit would miss a root: a remembered checkpoint may be the larger one. */
+  readonly limit: number
+  /** Where the scan starts. */
+  readonly place: LogPlace | undefined
   readonly #source: LogSource
   readonly #options: ScanOptions
-  readonly #limit: number
-  readonly #cutter = new LineCutter()
-  readonly #frontier = new TreeFrontier()
-  readonly #rootsAt: number[]
-  readonly #roots = new Map<number, Hash>()
-  readonly #findings: Finding[] = []
+  readonly #resumed: ScanState | undefined
   readonly #keyChain: KeyChain
-  #badLine: Finding | undefined
-  #endOffset = 0
-  #firstAt = Infinity
-  #lastAt = -Infinity
-  #lastIndex = 0
-  #lastOffset = 0
-  #compared = 0
-  #missing = 0
-  #wrong = 0
-  #firstTile: Finding | undefined
-  /** Tiles that are full, or are partial at the checkpoint's size; taken when there are many. */
-  readonly #pending: TileData[] = []
+  #keyCandidates: KeyCandidate[] = []
+  readonly #lineFindings: Finding[]
+  readonly #tileFindings: Finding[] = []
+  #times: TimeBounds | undefined
+  #tiles: TileScan
+  /** Where the last covered line ended. */
+  #endOffset: number
+  /** Where the last whole tile ended. */
+  #tileEnd: LogPlace
 
   constructor(source: LogSource, options: ScanOptions) {
+    const { size = 0, rootsAt, tiles, resume } = options
     this.#source = source
     this.#options = options
+    this.limit = Math.max(size, ...rootsAt)
+    const resumed =
+      resume !== undefined && canResume(resume, options) ? tallyFrom(resume, options) : undefined
+    const state = resumed && resume
+    this.#resumed = state
+    this.place = state && { index: state.tally.size, offset: state.offset }
+    this.tally = resumed ?? new Tally({ size, rootsAt, tiles })
+    this.#tiles = state?.tiles ?? { compared: 0, missing: 0, wrong: 0, first: undefined }
+    this.#tileEnd = this.place ?? { index: 0, offset: 0 }
+    this.#endOffset = state?.offset ?? 0
+    this.#lineFindings = [...(state?.records.findings ?? [])]
+    this.#times = state?.records.times
     this.#keyChain = new KeyChain(options.keys)
-    // A smaller limit would miss a root that is asked for: a remembered checkpoint may be the larger one.
-    this.#limit = Math.max(options.size ?? 0, ...options.rootsAt)
-    this.#rootsAt = [...new Set(options.rootsAt)].sort((a, b) => a - b)
+    this.#followKeys(state?.records.keyCandidates ?? [])
   }
 
-  async run(): Promise<Scan> {
-    const { size, signal, onProgress } = this.#options
-    let tampered: TamperedError | undefined
-    let bytes = 0
-    this.#sample()
-    try {
-      for await (const block of this.#source.lines(size)) {
-        signal?.throwIfAborted()
-        bytes += block.bytes.length
-        this.#cutter.push(block.bytes, this.#onLine)
-        if (this.#pending.length > 0) await this.#compareTiles()
-        onProgress?.(this.#cutter.count, bytes)
-      }
-    } catch (error) {
-      if (!(error instanceof TamperedError)) throw error
-      tampered = error
-      this.#add({
-        where: "line",
-        message: error.message,
-        index: error.firstBadIndex,
-        byteOffset: error.byteOffset,
-      })
+  /** A line has ended at `offset`. */
+  endLine(index: number, offset: number): void {
+    if (index < (this.#options.size ?? 0)) this.#endOffset = offset
+    if ((index + 1) % TILE_WIDTH === 0) this.#tileEnd = { index: index + 1, offset }
+  }
+
+  /** What was found in the lines that came next. */
+  find({ findings, keyCandidates, times }: RecordsFound): void {
+    const room = MAX_FINDINGS - this.#lineFindings.length
+    this.#lineFindings.push(...findings.slice(0, room))
+    this.#times = widest(this.#times, times)
+    this.#followKeys(keyCandidates)
+  }
+
+  /** Compares the tiles that are due, and tells how far the scan is. */
+  async settle(records: number, bytes: number): Promise<void> {
+    const { size = 0, onProgress, onState } = this.#options
+    await this.#compareTiles(this.tally.takeTiles())
+    onProgress?.(records, bytes)
+    // After the end of what is covered its last tiles are handed out, and a state would be of no use.
+    if (this.tally.size < size) onState?.(() => this.#state())
+  }
+
+  async end(read: Pick<Scan, "records" | "bytes" | "tornBytes" | "tampered">): Promise<Scan> {
+    await this.#compareTiles(this.tally.takeTiles())
+    const findings = [...this.#lineFindings, ...this.#tileFindings]
+    if (read.tampered !== undefined) {
+      const { message, firstBadIndex: index, byteOffset } = read.tampered
+      findings.push({ where: "line", message, index, byteOffset })
     }
-    await this.#compareTiles()
-    const { count, tornBytes } = this.#cutter
     return {
-      records: count,
-      bytes,
-      tornBytes,
+      ...read,
       endOffset: this.#endOffset,
-      roots: this.#roots,
-      findings: this.#findings,
-      badLine: this.#badLine,
-      tampered,
+      roots: this.tally.roots,
+      findings: findings.slice(0, MAX_FINDINGS),
+      badLine: this.#lineFindings[0],
       keyChanges: this.#keyChain.changes,
-      times:
-        this.#lastAt === -Infinity
-          ? undefined
-          : {
-              firstAt: this.#firstAt,
-              lastAt: this.#lastAt,
-              lastIndex: this.#lastIndex,
-              lastOffset: this.#lastOffset,
-            },
-      tiles: this.#options.tiles
-        ? {
-            compared: this.#compared,
-            missing: this.#missing,
-            wrong: this.#wrong,
-            first: this.#firstTile,
-          }
-        : undefined,
+      times: this.#times,
+      tiles: this.#options.tiles ? this.#tiles : undefined,
+      resumed: this.#resumed && { records: this.#resumed.tally.size, at: this.#resumed.at },
     }
   }
 
-  readonly #onLine = (index: number, offset: number, line: Uint8Array | undefined): void => {
-    const size = this.#options.size ?? 0
-    const isCovered = index < size
-    if (isCovered) this.#endOffset = offset + (line?.length ?? 0) + 1
-    if (index < this.#limit) {
-      this.#frontier.append(line === undefined ? NO_DIGEST : leafDigest(line))
-      if (this.#frontier.size === this.#rootsAt[0]) this.#sample()
-      if (this.#options.tiles && (this.#frontier.size === size || this.#frontier.size % TILES_EVERY === 0)) {
-        this.#takeTiles(size)
+  /** What comes after the last whole tile is read again. */
+  #state(): ScanState {
+    const { index, offset } = this.#tileEnd
+    return {
+      offset,
+      tally: this.tally.state,
+      records: {
+        findings: this.#lineFindings.filter((finding) => (finding.index ?? 0) < index),
+        keyCandidates: this.#keyCandidates.filter((candidate) => candidate.index < index),
+        times: this.#times,
+      },
+      tiles: this.#options.tiles ? this.#tiles : undefined,
+      isEachParsed: this.#options.records,
+      at: this.#options.now ?? 0,
+    }
+  }
+
+  /** Keeps those that were followed: each proves itself again when a scan goes on from here. */
+  #followKeys(candidates: readonly KeyCandidate[]): void {
+    for (const candidate of candidates) {
+      const before = this.#keyChain.changes.length
+      this.#keyChain.offer(candidate.index, candidate.record)
+      if (this.#keyChain.changes.length > before) this.#keyCandidates.push(candidate)
+    }
+  }
+
+  async #compareTiles(tiles: readonly TileData[]): Promise<void> {
+    if (tiles.length === 0) return
+    const stored = await this.#source.readTiles(tiles.map(({ tile }) => tile))
+    for (const [i, data] of tiles.entries()) {
+      const finding = compareTile(stored[i], data)
+      const { compared, missing, wrong, first } = this.#tiles
+      const isMissing = finding !== undefined && stored[i] === undefined
+      this.#tiles = {
+        compared: compared + 1,
+        missing: missing + (isMissing ? 1 : 0),
+        wrong: wrong + (finding !== undefined && !isMissing ? 1 : 0),
+        first: first ?? finding,
       }
-    }
-    if (this.#options.records || line === undefined) this.#readRecord(index, offset, line, isCovered)
-  }
-
-  #sample(): void {
-    while (this.#rootsAt[0] === this.#frontier.size) {
-      this.#roots.set(this.#frontier.size, this.#frontier.root())
-      this.#rootsAt.shift()
+      if (finding !== undefined && this.#tileFindings.length < MAX_FINDINGS) this.#tileFindings.push(finding)
     }
   }
+}
 
-  /** Only what a reader at the checkpoint's size would read: partial tiles of other sizes may have been deleted. */
-  #takeTiles(size: LogSize | number): void {
-    for (const data of this.#frontier.takeTiles()) {
-      const { level, index, width } = data.tile
-      if (tileAt(level, index, logSize(size))?.width === width) this.#pending.push(data)
-    }
-  }
+/** A state is of use if the scan would have found the same on the way, and more is left than it has. */
+function canResume({ tally, tiles, isEachParsed }: ScanState, options: ScanOptions): boolean {
+  const { size = 0, rootsAt, records } = options
+  const isPlace = tally.size > 0 && tally.size <= size
+  const isAsGood = (isEachParsed || !records) && (tiles !== undefined || !options.tiles)
+  return isPlace && isAsGood && hasRoots(tally, rootsAt)
+}
 
-  async #compareTiles(): Promise<void> {
-    const pending = this.#pending.splice(0)
-    const stored = pending.length === 0 ? [] : await this.#source.readTiles(pending.map(({ tile }) => tile))
-    for (const [i, { tile, bytes }] of pending.entries()) {
-      const found = stored[i]
-      const path = formatTilePath(tile)
-      this.#compared++
-      if (found === undefined) {
-        this.#missing++
-        this.#tileFinding({ where: "tile", path, message: `${path} is missing` })
-      } else if (found.length > TILE_BYTES || !equalBytes(found.subarray(0, bytes.length), bytes)) {
-        const byteOffset = firstDifference(found, bytes)
-        this.#wrong++
-        this.#tileFinding({
-          where: "tile",
-          path,
-          byteOffset,
-          message:
-            found.length === bytes.length
-              ? `${path} is not what the lines give, from byte ${byteOffset} on`
-              : `${path} has ${found.length > TILE_BYTES ? "too many" : found.length} bytes; the lines give ${bytes.length}`,
-        })
-      }
-    }
+/** `undefined` for a state that is damaged. */
+function tallyFrom(state: ScanState, { size, rootsAt, tiles }: ScanOptions): Tally | undefined {
+  try {
+    return new Tally({ size: size ?? 0, rootsAt, tiles }, state.tally)
+  } catch (error) {
+    if (error instanceof HansardError) return undefined
+    throw error
   }
+}
 
-  #tileFinding(finding: Finding): void {
-    this.#firstTile ??= finding
-    this.#add(finding)
-  }
-
-  #readRecord(index: number, offset: number, line: Uint8Array | undefined, isCovered: boolean): void {
-    const problem = this.#problemOf(index, offset, line, isCovered)
-    if (problem === undefined) return
-    const finding: Finding = { where: "line", index, ...problem }
-    this.#badLine ??= finding
-    this.#add(finding)
-  }
-
-  #problemOf(
-    index: number,
-    offset: number,
-    line: Uint8Array | undefined,
-    isCovered: boolean,
-  ): { message: string; byteOffset: number } | undefined {
-    if (line === undefined) {
-      return {
-        message: `line ${index}, at byte ${offset}, is longer than ${MAX_VERIFIED_LINE_BYTES} bytes`,
-        byteOffset: offset,
-      }
-    }
-    let record: Readonly<Record<string, unknown>>
-    try {
-      record = parseLine(utf8Text(line))
-    } catch (error) {
-      const what = error instanceof TypeError ? "is not UTF-8" : "is not a JSON object"
-      return { message: `line ${index}, at byte ${offset}, ${what}`, byteOffset: offset }
-    }
-    if (!isCovered) return undefined
-    const at = typeof record["at"] === "string" ? parseTime(record["at"]) : undefined
-    if (at !== undefined) {
-      if (at < this.#firstAt) this.#firstAt = at
-      if (at > this.#lastAt) {
-        this.#lastAt = at
-        this.#lastIndex = index
-        this.#lastOffset = offset
-      }
-    }
-    this.#keyChain.offer(index, record)
-    return undefined
-  }
-
-  #add(finding: Finding): void {
-    if (this.#findings.length < MAX_FINDINGS) this.#findings.push(finding)
-  }
+/** Bytes of a tile that is wider than asked for belong to a larger log. */
+function compareTile(found: Uint8Array | undefined, { tile, bytes }: TileData): Finding | undefined {
+  const path = formatTilePath(tile)
+  if (found === undefined) return { where: "tile", path, message: `${path} is missing` }
+  if (found.length <= TILE_BYTES && equalBytes(found.subarray(0, bytes.length), bytes)) return undefined
+  const byteOffset = firstDifference(found, bytes)
+  const has = found.length > TILE_BYTES ? "too many" : found.length
+  const message =
+    found.length === bytes.length
+      ? `${path} is not what the lines give, from byte ${byteOffset} on`
+      : `${path} has ${has} bytes; the lines give ${bytes.length}`
+  return { where: "tile", path, byteOffset, message }
 }
 
 function firstDifference(a: Uint8Array, b: Uint8Array): number {

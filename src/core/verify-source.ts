@@ -16,15 +16,23 @@ export interface LogSource {
   checkpoint(): Promise<Uint8Array | undefined>
 
   /**
-   * The log's bytes from its start, in blocks of any length, each with its offset. Blocks may be reused.
+   * The log's bytes, in blocks of any length, each with its offset. Blocks may be reused.
    *
    * @param wanted how many records the caller asks for; a source that cannot tell where they end gives all there is.
+   * @param from where to start; default: the log's start. Its index is a multiple of 256.
    * @throws TamperedError, while reading, at bytes that no log has.
    */
-  lines(wanted: LogSize | undefined): AsyncIterable<LogBytes>
+  lines(wanted: LogSize | undefined, from?: LogPlace): AsyncIterable<LogBytes>
 
   /** These tiles, in that order, `undefined` for each that is missing. A tile may be wider than asked for. */
   readTiles(tiles: readonly Tile[]): Promise<readonly (Uint8Array | undefined)[]>
+}
+
+/** Where a line starts. */
+export interface LogPlace {
+  readonly index: number
+  /** In bytes from the start of the log. */
+  readonly offset: number
 }
 
 export interface LogBytes {
@@ -48,13 +56,18 @@ const NEWLINE = 0x0a
  */
 export class LineCutter {
   /** Complete lines so far. */
-  count = 0
+  count: number
   /** Of the next line. */
-  offset = 0
+  offset: number
   #rest: Uint8Array[] = []
   #restBytes = 0
   /** The line under way is too long to be kept; how much of it came is all that is known. */
   #isTooLong = false
+
+  constructor(from: LogPlace = { index: 0, offset: 0 }) {
+    this.count = from.index
+    this.offset = from.offset
+  }
 
   /** Bytes after the last newline. */
   get tornBytes(): number {

@@ -1,13 +1,12 @@
 import { Command } from "commander"
 import { rowPath } from "../../audit/index.ts"
 import { LogFiles } from "../../audit/log-files.ts"
-import { storeLogSource } from "../../audit/log-source.ts"
 import { parseTilePath, TILE_BYTES } from "../../core/tile.ts"
 import { CLAIMS, isGood, verdictToJson, type Finding, type LogVerdict } from "../../core/verdict.ts"
 import { verifyLog } from "../../core/verify.ts"
 import { visible } from "../colours.ts"
 import { addCommonOptions } from "../filters.ts"
-import { openStoreToRead } from "../folder.ts"
+import { folderTarget } from "../log-target.ts"
 import { OK, VERIFICATION_FAILED } from "../report.ts"
 import type { CommonOptions, Shell } from "../shell.ts"
 import { keysBeside, progress } from "./verify.ts"
@@ -20,15 +19,16 @@ export function fsckCommand(shell: Shell, setStatus: (status: number) => void): 
 }
 
 async function fsck(shell: Shell, options: CommonOptions): Promise<number> {
-  await using store = await openStoreToRead(options.dir)
-  const verdict = await verifyLog(storeLogSource(store), {
+  await using target = await folderTarget(options.dir)
+  const verdict = await verifyLog(target.source, {
     keys: keysBeside(options.dir),
     areKeysVouched: false,
     tiles: true,
+    scan: target.scan,
     signal: AbortSignal.any([shell.interrupted, shell.unread]),
     onProgress: progress(shell),
   })
-  const files = new LogFiles(store, { shared: true })
+  const files = new LogFiles(target.store, { shared: true })
   await files.look()
   const problems = problemsOf(verdict, files)
   if (options.json === true) {

@@ -1,7 +1,6 @@
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs"
 import { dirname, join, resolve } from "node:path"
 import { Command } from "commander"
-import { fileLogSource, storeLogSource, urlLogSource } from "../../audit/log-source.ts"
 import { HansardError } from "../../core/errors.ts"
 import { parseVerifierKey } from "../../core/key.ts"
 import { logPolicy, type Policy } from "../../core/policy.ts"
@@ -16,20 +15,18 @@ import {
 import { verifyLog } from "../../core/verify.ts"
 import type { LogSource } from "../../core/verify-source.ts"
 import { readHead } from "../../core/verify-trust.ts"
-import type { KnowledgeStore } from "../../store/index.ts"
 import { visible, type Colour } from "../colours.ts"
 import { addCommonOptions } from "../filters.ts"
-import { openStoreToRead } from "../folder.ts"
+import { openTarget, type TargetOptions } from "../log-target.ts"
 import { OK, systemError, usageError, VERIFICATION_FAILED } from "../report.ts"
 import { note, type CommonOptions, type Shell } from "../shell.ts"
 import { addTrustOptions, trustOf, type TrustOptions } from "../trust.ts"
-import { VerifierState } from "../verify-state.ts"
+import { UnfinishedScan, VerifierState } from "../verify-state.ts"
 
-interface VerifyCommandOptions extends CommonOptions, TrustOptions {
-  readonly url?: string
+interface VerifyCommandOptions extends CommonOptions, TrustOptions, TargetOptions {
   readonly state?: string
-  readonly checkpoint?: string
-  readonly tiles?: string
+  readonly records?: boolean
+  readonly fresh?: boolean
 }
 
 const MAX_KEY_FILE_BYTES = 4_096
@@ -43,9 +40,12 @@ export function verifyCommand(shell: Shell, setStatus: (status: number) => void)
     .option("--state <file>", "what was accepted before (default: ~/.config/hansard/checkpoints.json)")
     .option("--checkpoint <file>", "with files: the signed checkpoint")
     .option("--tiles <folder>", "with files: the folder that holds tile/")
+    .option("--records", "parse each line too: finds all that are no records, and bounds all times; slower")
+    .option("--fresh", "do not go on where an interrupted run stopped")
     .addHelpText(
       "after",
       "\nRemembers the last checkpoint of each log that it accepted, so that a later truncation is found." +
+        "\nInterrupted, it goes on from where it was when it is run again, and says what that is conditional on." +
         "\nExit status 1: a claim is false. --json: one object with `good`, `claims`, `findings`.",
     )
     .action(async (files: string[], options: VerifyCommandOptions) => {
@@ -59,26 +59,39 @@ async function verify(
   files: readonly string[],
   options: VerifyCommandOptions,
 ): Promise<number> {
-  if (options.url !== undefined && files.length > 0) {
-    throw usageError("both --url and files are given", "Verify one log at a time.")
-  }
   const trust = await trustOf(shell, options)
   const signal = AbortSignal.any([shell.interrupted, shell.unread])
   const state = VerifierState.load(options.state ?? VerifierState.defaultPath(process.env))
+  await using target = await openTarget(files, options, signal)
   const isFolder = options.url === undefined && files.length === 0
-  await using store = isFolder ? await openStoreToRead(options.dir) : undefined
-  const source = sourceOf(files, options, store, signal)
   const policy = trust ?? logPolicy(isFolder ? keysBeside(options.dir) : [])
-  const remembered = await recall(state, source, policy)
-  const verdict = await verifyLog(source, {
-    policy,
-    areKeysVouched: trust !== undefined,
-    ...(remembered === undefined ? {} : { remembered }),
-    tiles: true,
-    now: Date.now(),
-    signal,
-    onProgress: progress(shell),
-  })
+  const remembered = await recall(state, target.source, policy)
+  const resume = options.fresh === true ? undefined : state.unfinished(target.name)
+  const keep = new UnfinishedScan(state, target.name)
+  let verdict: LogVerdict
+  try {
+    verdict = await verifyLog(target.source, {
+      policy,
+      areKeysVouched: trust !== undefined,
+      ...(remembered === undefined ? {} : { remembered }),
+      ...(resume === undefined ? {} : { resume }),
+      records: options.records === true,
+      tiles: true,
+      scan: target.scan,
+      now: Date.now(),
+      signal,
+      onProgress: progress(shell),
+      onState: keep.onState,
+    })
+  } catch (error) {
+    const records = keep.save()
+    if (!signal.aborted || records === 0) throw error
+    throw usageError(
+      `interrupted after ${records} records`,
+      "The same command goes on from there; with --fresh it reads all of them again.",
+    )
+  }
+  keep.end()
   if (verdict.accepted !== undefined) state.remember(verdict.accepted)
   const evidence = verdict.forkEvidence === undefined ? undefined : keepEvidence(state.path, verdict)
   if (options.json === true) {
@@ -113,39 +126,6 @@ export function keysBeside(dir: string): string[] {
       throw systemError(`read ${path}`, error)
     }
   })
-}
-
-function sourceOf(
-  files: readonly string[],
-  { url, checkpoint, tiles }: VerifyCommandOptions,
-  store: KnowledgeStore | undefined,
-  signal: AbortSignal,
-): LogSource {
-  if (store !== undefined) return storeLogSource(store)
-  if (url === undefined) {
-    for (const file of files) checkFile(file)
-    return fileLogSource({
-      lines: files,
-      ...(checkpoint === undefined ? {} : { checkpoint: checkFile(checkpoint) }),
-      ...(tiles === undefined ? {} : { tiles }),
-    })
-  }
-  if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) {
-    throw usageError(
-      "--url is no http or https address",
-      "Give the address that `checkpoint` and `tile/` lie below.",
-    )
-  }
-  return urlLogSource(url, { signal })
-}
-
-function checkFile(path: string): string {
-  try {
-    if (!statSync(path).isFile()) throw usageError(`${path} is not a file`, "Give files of lines, or --dir.")
-  } catch (error) {
-    throw systemError(`read ${path}`, error)
-  }
-  return path
 }
 
 /** By the keys' names, then by what the checkpoint calls itself: a log whose checkpoint is gone is still remembered. */

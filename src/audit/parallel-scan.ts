@@ -1,0 +1,207 @@
+/** Verification on several threads, for logs in files of this machine: what `scanLog` finds, in a part of the time. */
+import { closeSync, fstatSync, openSync, statSync } from "node:fs"
+import { Worker } from "node:worker_threads"
+import { HASH_BYTES, digestAt } from "../core/hash-types.ts"
+import { TILE_WIDTH } from "../core/tile.ts"
+import { ScanLedger, type Scan, type Scanning, type ScanOptions } from "../core/verify-scan.ts"
+import type { KnowledgeStore } from "../store/contract.ts"
+import { LogFiles } from "./log-files.ts"
+import { LOG_PATH, segmentPath } from "./paths.ts"
+import { COUNTS, TAKEN, type FilePart, type ScanMessage, type ScanWork } from "./scan-work.ts"
+import type { Stretch } from "./stretch.ts"
+
+/** Of the log's bytes, that a thread takes at a time. */
+const SHARE_BYTES = 2 * 2 ** 20
+
+export interface ParallelOptions {
+  /** How many threads hash, beside this one, which does little. */
+  readonly threads: number
+  /** In bytes; for tests. Default 2 MiB. */
+  readonly shareBytes?: number
+}
+
+/** The files that a log lies in, at one moment. Disposing closes what is open. */
+export interface LogFileParts extends Disposable {
+  readonly parts: readonly FilePart[]
+}
+
+/** Of plain files, each going on where the one before ends. @throws the system's own error. */
+export function partsOfFiles(paths: readonly string[]): LogFileParts {
+  let start = 0
+  const parts = paths.map((path) => {
+    const end = start + statSync(path).size
+    const part: FilePart = { start, end, path, fd: undefined }
+    start = end
+    return part
+  })
+  return { parts, [Symbol.dispose]: () => {} }
+}
+
+/**
+ * Of a store that keeps its files as a file store does.
+ *
+ * @param fileOf where a path of the store lies. The active file is opened at once: a rotation only renames it.
+ */
+export async function partsOfStore(
+  store: KnowledgeStore,
+  fileOf: (path: string) => string,
+): Promise<LogFileParts> {
+  for (;;) {
+    const files = new LogFiles(store, { shared: true })
+    await files.look()
+    const parts: FilePart[] = files.segments.map(({ firstIndex, start, end }) => ({
+      start,
+      end,
+      path: fileOf(segmentPath(firstIndex)),
+      fd: undefined,
+    }))
+    const start = files.activeStart
+    if (!(await store.exists(LOG_PATH))) return { parts, [Symbol.dispose]: () => {} }
+    const path = fileOf(LOG_PATH)
+    const fd = openSync(path, "r")
+    await files.look()
+    // Opened before or after a rotation? If there was none, it does not matter.
+    if (files.activeStart !== start) {
+      closeSync(fd)
+      continue
+    }
+    parts.push({ start, end: start + fstatSync(fd).size, path, fd })
+    return { parts, [Symbol.dispose]: () => closeSync(fd) }
+  }
+}
+
+/**
+ * Scans on worker threads. Memory: some shares of 2 MiB a thread, and four bytes for each share of the log.
+ *
+ * Where it cannot do what `scanLog` does (a line that is longer than any record, a file that became shorter, a worker
+ * that died) it gives up, and `verifyLog` reads the log in one thread.
+ *
+ * @param open is asked when the scan begins, after the checkpoint was read: what that covers is in the files then.
+ */
+export function parallelScan(
+  open: () => Promise<LogFileParts> | LogFileParts,
+  { threads, shareBytes = SHARE_BYTES }: ParallelOptions,
+): Scanning {
+  return async (source, options) => {
+    using files = await open()
+    const { parts } = files
+    const end = parts.at(-1)?.end ?? 0
+    const ledger = new ScanLedger(source, options)
+    const { index: firstIndex, offset } = ledger.place ?? { index: 0, offset: 0 }
+    // A state of a longer log: what is missing now is told by who reads it all.
+    if (offset >= end) return undefined
+    const shares = Math.ceil((end - offset) / shareBytes)
+    const shared = new Int32Array(new SharedArrayBuffer((COUNTS + shares) * Int32Array.BYTES_PER_ELEMENT))
+    const { size = 0, rootsAt, records, tiles } = options
+    const work: ScanWork = {
+      parts,
+      offset,
+      firstIndex,
+      end,
+      shareBytes,
+      shares,
+      options: { size, limit: ledger.limit, rootsAt, records, tiles },
+      shared,
+      ahead: 2 * threads,
+    }
+    return await gather(new Crew(work, Math.min(threads, shares)), ledger, work, options)
+  }
+}
+
+async function gather(
+  crew: Crew,
+  ledger: ScanLedger,
+  { offset, firstIndex, shares, shared }: ScanWork,
+  { signal }: ScanOptions,
+): Promise<Scan | undefined> {
+  const onAbort = (): void => void crew.stop()
+  signal?.addEventListener("abort", onAbort)
+  let records = firstIndex
+  let bytes = offset
+  let torn = 0
+  try {
+    for (let share = 0; share < shares; share++) {
+      signal?.throwIfAborted()
+      const message = await crew.result(share)
+      signal?.throwIfAborted()
+      if (message === undefined) return undefined
+      const { stretch, tornBytes } = message
+      take(ledger, stretch)
+      records += stretch.count
+      if (stretch.count > 0) bytes = stretch.end.offset
+      // Told by the share in which it begins.
+      torn ||= tornBytes
+      await ledger.settle(records, bytes)
+      Atomics.store(shared, TAKEN, share + 1)
+      Atomics.notify(shared, TAKEN)
+    }
+  } finally {
+    signal?.removeEventListener("abort", onAbort)
+    await crew.stop()
+  }
+  return await ledger.end({ records, bytes: bytes + torn, tornBytes: torn, tampered: undefined })
+}
+
+function take(ledger: ScanLedger, { hashes, found, coveredEnd, tileEnd }: Stretch): void {
+  for (const { leaves, roots } of hashes) {
+    if (roots === undefined) {
+      for (let at = 0; at < leaves.length; at += HASH_BYTES) ledger.tally.leaf(digestAt(leaves, at))
+      continue
+    }
+    const tileBytes = TILE_WIDTH * HASH_BYTES
+    for (let n = 0; n < roots.length / HASH_BYTES; n++) {
+      const own = leaves?.subarray(n * tileBytes, (n + 1) * tileBytes)
+      ledger.tally.tile(digestAt(roots, n * HASH_BYTES), own)
+    }
+  }
+  ledger.find(found)
+  for (const place of [tileEnd, coveredEnd])
+    if (place !== undefined) ledger.endLine(place.index - 1, place.offset)
+}
+
+/** The workers, and what they have sent. */
+class Crew {
+  readonly #workers: Worker[]
+  readonly #results = new Map<number, Exclude<ScanMessage, { gaveUp: true }>>()
+  #hasGivenUp = false
+  #wake: () => void = () => {}
+
+  constructor(work: ScanWork, threads: number) {
+    // The sources run unbuilt as well; then it is TypeScript that the worker is.
+    const name = import.meta.url.endsWith(".ts") ? "./scan-worker.ts" : "./scan-worker.js"
+    this.#workers = Array.from({ length: threads }, () => {
+      const worker = new Worker(new URL(name, import.meta.url), { workerData: work })
+      worker.on("message", (message: ScanMessage) => {
+        if ("gaveUp" in message) this.#hasGivenUp = true
+        else this.#results.set(message.share, message)
+        this.#wake()
+      })
+      worker.on("error", () => this.#giveUp())
+      // With 0 it has done its part; its messages came before.
+      worker.on("exit", (code) => {
+        if (code !== 0) this.#giveUp()
+      })
+      return worker
+    })
+  }
+
+  /** Waits for it. @returns `undefined` when it will not come. */
+  async result(share: number): Promise<Exclude<ScanMessage, { gaveUp: true }> | undefined> {
+    for (;;) {
+      const found = this.#results.get(share)
+      this.#results.delete(share)
+      if (found !== undefined || this.#hasGivenUp) return found
+      await new Promise<void>((resolve) => (this.#wake = resolve))
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.#giveUp()
+    await Promise.all(this.#workers.map((worker) => worker.terminate()))
+  }
+
+  #giveUp(): void {
+    this.#hasGivenUp = true
+    this.#wake()
+  }
+}
