@@ -51,7 +51,7 @@ export function rowsOf(lines: Buffer, fields: Fields): Row[] {
 export class BlockBuilder {
   readonly #fields: Fields
   readonly #chunkRows: number
-  readonly #firstIndex: number
+  readonly firstIndex: number
   /** Logical: where the first line starts. */
   readonly start: number
   readonly #columns: readonly ColumnBuilder[]
@@ -64,7 +64,7 @@ export class BlockBuilder {
   constructor(fields: Fields, chunkRows: number, firstIndex: number, start: number) {
     this.#fields = fields
     this.#chunkRows = chunkRows
-    this.#firstIndex = firstIndex
+    this.firstIndex = firstIndex
     this.start = start
     this.#end = start
     this.#grams = new GramFilter(chunkRows * CHUNKS)
@@ -107,7 +107,7 @@ export class BlockBuilder {
       ...this.#columns.flatMap((column) => column.encode()),
     ]
     const facts = {
-      firstIndex: this.#firstIndex,
+      firstIndex: this.firstIndex,
       count: this.count,
       start: this.start,
       end: this.#end,

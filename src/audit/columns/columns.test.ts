@@ -10,7 +10,7 @@ import {
 import { MemoryStore } from "../../store/memory.ts"
 import { AuditLog } from "../audit-log.ts"
 import type { AuditLogOptions, LogEntry, LogFilter } from "../types.ts"
-import { INDEX_FOLDER } from "./log-index.ts"
+import { INDEX_FOLDER } from "./paths.ts"
 
 const seed = testSeed()
 console.info(`index properties: HANSARD_SEED=${seed}`)

@@ -11,7 +11,7 @@ import { MemoryStore } from "../../store/memory.ts"
 import type { Logger } from "../../core/logger.ts"
 import { AuditLog } from "../audit-log.ts"
 import type { AuditLogOptions, LogEntry, LogFilter } from "../types.ts"
-import { INDEX_FOLDER } from "./log-index.ts"
+import { INDEX_FOLDER } from "./paths.ts"
 
 const seed = testSeed()
 console.info(`index damage: HANSARD_SEED=${seed}`)

@@ -27,8 +27,12 @@ export class Fields {
   /** The record's keys, in the order of the columns; `undefined` for that of the agents. */
   readonly #keys: readonly (string | undefined)[]
 
+  /** As they were named: what another thread makes the same columns of. */
+  readonly declared: readonly string[]
+
   /** @throws InvalidInputError for too many fields. */
   constructor(declared: readonly string[] = []) {
+    this.declared = [...declared]
     if (declared.length > MAX_FIELDS) {
       throw new InvalidInputError(`at most ${MAX_FIELDS} fields can be indexed, not ${declared.length}`)
     }
