@@ -4,7 +4,7 @@ import { createServer as createSecureServer } from "node:https"
 import type { AddressInfo } from "node:net"
 import type { Duplex } from "node:stream"
 import { InvalidInputError } from "../core/errors.ts"
-import type { HubLink } from "../model/index.ts"
+import type { Hub } from "../hub/index.ts"
 import { isLoopback } from "./http/access.ts"
 import type { NodeListener } from "./http/node.ts"
 import { HubEndpoint } from "./ws/index.ts"
@@ -21,7 +21,7 @@ export interface NodeServerOptions {
   /** PEM texts. Without them: no TLS. */
   readonly tls?: { readonly cert: string; readonly key: string }
   /** The hub's endpoint at {@link HUB_PATH}. Without it there is none. */
-  readonly hub?: HubLink
+  readonly hub?: Pick<Hub, "connect">
   readonly hubOptions?: Omit<HubEndpointOptions, "onLoopback">
   /** Answers every other request: `nodeListener(createHandler(log))`. Default: 404. */
   readonly listener?: NodeListener

@@ -1,4 +1,5 @@
 import type { PendingTurn } from "../model/adapter.ts"
+import type { AuthChallenge } from "../model/challenge.ts"
 import type { ChannelMetadata, CreateChannelRequest } from "../model/channel.ts"
 import type { Envelope, EnvelopeRequest } from "../model/envelope.ts"
 import type {
@@ -30,7 +31,7 @@ interface OfTask {
   readonly task_id: string
 }
 
-/** What can be asked in a `request`: AG2's thirty, and three of ours. A result of `null` means: done. */
+/** What can be asked in a `request`: AG2's thirty, and five of ours. A result of `null` means: done. */
 export interface Operations {
   readonly register: Operation<Registration, Passport>
   readonly get_agent: Operation<{ readonly name_or_id: string }, Passport>
@@ -83,6 +84,10 @@ export interface Operations {
   readonly checkpoint_task: Operation<OfTask & { readonly state: JsonObject }, null>
   readonly read_task_checkpoint: Operation<OfTask, JsonObject | null>
 
+  /** Ours: what a key has to sign before `hello` or `register`. */
+  readonly challenge: Operation<{ readonly name: string }, AuthChallenge>
+  /** Ours: the connection is an administrator's as well from then on. */
+  readonly prove_admin: Operation<{ readonly name: string; readonly token: string }, null>
   /** Ours: a receipt that is answered, so that a client knows that it need not be sent again. */
   readonly receipt: Operation<Receipt, null>
   /** Ours: what AG2's clients fold by themselves. */

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs"
 import { Command } from "commander"
-import { ApiKeyAuth, AuthRegistry, Hub, noneAuth } from "../../hub/index.ts"
+import { ApiKeyAuth, AuthRegistry, Ed25519Auth, Hub, noneAuth } from "../../hub/index.ts"
 import { isLocalHost, nodeListener, NodeServer } from "../../server/index.ts"
 import { visible } from "../colours.ts"
 import { addCommonOptions, addWriteOptions } from "../filters.ts"
@@ -14,6 +14,8 @@ import type { Shell } from "../shell.ts"
 
 const DEFAULT_HOST = "127.0.0.1"
 const DEFAULT_PORT = 4280
+/** What keys sign for. */
+const HUB_ID = "hansard"
 /** How long requests may still take after the first SIGINT. */
 const GRACE_MS = 5_000
 
@@ -60,7 +62,9 @@ async function serve(shell: Shell, options: ServeOptions): Promise<void> {
   const logger = operatorLogger(shell, json)
   await using hub = await Hub.open(store, {
     audit: { coverage: "full", required, ...kept },
-    auth: authOf(options),
+    hubId: HUB_ID,
+    auth: authOf(),
+    allowNone: options.allowNone === true ? "anywhere" : "loopback",
     logger,
   })
   await using service = await Service.open({
@@ -90,10 +94,10 @@ async function serve(shell: Shell, options: ServeOptions): Promise<void> {
   await server.close(GRACE_MS)
 }
 
-/** Who can prove nothing is let in from this machine alone. */
-function authOf({ host, allowNone }: ServeOptions): AuthRegistry {
+/** `none` is good for this machine alone, unless it is allowed: that is the hub's to hold. */
+function authOf(): AuthRegistry {
   const keys = new ApiKeyAuth({ allowEnrolment: true })
-  return new AuthRegistry(isLocalHost(host) || allowNone === true ? [noneAuth, keys] : [keys])
+  return new AuthRegistry([noneAuth, new Ed25519Auth({ hubId: HUB_ID }), keys])
 }
 
 function tlsOf({ tlsCert, tlsKey }: ServeOptions): { cert: string; key: string } | undefined {

@@ -5,13 +5,15 @@ import { silentLogger } from "../../core/logger.ts"
 import type { Logger } from "../../core/logger.ts"
 import { isoTime, systemClock, systemRandom, systemTimers } from "../../core/system.ts"
 import type { Clock, RandomBytes, Timers } from "../../core/system.ts"
-import type { HubLink } from "../../model/index.ts"
+import type { Hub } from "../../hub/index.ts"
 import { MAX_OVERSIZE_BYTES } from "../../wire/index.ts"
+import { isLoopback } from "../http/access.ts"
 import { HEARTBEAT_MS, MAX_CONNECTIONS, SESSION_GRACE_MS } from "./limits.ts"
 import { isOriginAllowed } from "./origin.ts"
 import { Peer } from "./peer.ts"
 import type { PeerHost } from "./peer.ts"
 import { Session } from "./session.ts"
+import type { SessionOptions } from "./session.ts"
 
 export interface HubEndpointOptions {
   /** Whether the address is a loopback one: then pages that this machine serves may connect. Default false. */
@@ -42,7 +44,7 @@ const DRAIN_STEP_MS = 20
  * session has its own.
  */
 export class HubEndpoint implements AsyncDisposable {
-  readonly #hub: HubLink
+  readonly #hub: Pick<Hub, "connect">
   readonly #options: Required<Omit<HubEndpointOptions, "logger" | "timers">>
   readonly #logger: Logger
   readonly #timers: Timers
@@ -50,15 +52,13 @@ export class HubEndpoint implements AsyncDisposable {
   readonly #peers = new Set<Peer>()
   /** By token; of negotiated ones. */
   readonly #sessions = new Map<string, Session>()
-  /** Where each identity is bound; owned by `bound`. */
-  readonly #owners = new Map<string, Session>()
   /** Of sessions without a socket: how to keep them from ending. */
   readonly #graces = new Map<Session, () => void>()
   #isDraining = false
   #stopHeartbeat: () => void = () => {}
   #closing: Promise<void> | undefined
 
-  constructor(hub: HubLink, options: HubEndpointOptions = {}) {
+  constructor(hub: Pick<Hub, "connect">, options: HubEndpointOptions = {}) {
     this.#hub = hub
     this.#logger = options.logger ?? silentLogger
     this.#timers = options.timers ?? systemTimers
@@ -101,7 +101,7 @@ export class HubEndpoint implements AsyncDisposable {
       return refuseUpgrade(socket, 503, "too many connections")
     }
     this.#server.handleUpgrade(request, socket, head, (webSocket) => {
-      this.#peers.add(new Peer(webSocket, this.#host))
+      this.#peers.add(new Peer(webSocket, cameFrom(request), this.#host))
     })
   }
 
@@ -145,14 +145,14 @@ export class HubEndpoint implements AsyncDisposable {
   readonly #host: PeerHost = {
     isDraining: () => this.#isDraining,
     now: () => isoTime(this.#options.clock()),
-    session: (negotiated, token) => this.#session(negotiated, token),
-    bound: (agentId, session) => this.#bound(agentId, session),
-    left: (peer) => this.#left(peer),
+    session: (from, negotiated, token) => this.#session(from, negotiated, token),
+    left: (peer, forGood) => this.#left(peer, forGood),
     warn: (fields, message) => this.#logger.warn(fields, message),
     after: (milliseconds, callback) => this.#timers.after(milliseconds, callback),
   }
 
   async #session(
+    from: SessionOptions["from"],
     negotiated: boolean,
     token: string | undefined,
   ): Promise<{ session: Session; resumed: boolean }> {
@@ -163,6 +163,7 @@ export class HubEndpoint implements AsyncDisposable {
       return { session: known, resumed: true }
     }
     const session = await Session.open(this.#hub, {
+      from,
       negotiated,
       token: negotiated ? this.#token() : "",
       failed: (error, op) => this.#logger.error({ err: error, op }, "an operation failed by a bug"),
@@ -172,18 +173,13 @@ export class HubEndpoint implements AsyncDisposable {
     return { session, resumed: false }
   }
 
-  #bound(agentId: string, session: Session): void {
-    const before = this.#owners.get(agentId)
-    this.#owners.set(agentId, session)
-    if (before !== undefined && before !== session) before.detached(agentId, "attached on another connection")
-  }
-
-  #left(peer: Peer): void {
+  #left(peer: Peer, forGood: boolean): void {
     this.#peers.delete(peer)
     const { session } = peer
     if (session === undefined || session.isEnded || !session.leave(peer)) return
     const { sessionGraceMs } = this.#options
-    if (!session.negotiated || this.#isDraining || sessionGraceMs <= 0) return void session.end()
+    const isOver = forGood || !session.negotiated || this.#isDraining || sessionGraceMs <= 0
+    if (isOver) return void session.end()
     const cancel = this.#timers.after(sessionGraceMs, () => {
       this.#graces.delete(session)
       void session.end()
@@ -195,7 +191,6 @@ export class HubEndpoint implements AsyncDisposable {
     this.#sessions.delete(session.token)
     this.#graces.get(session)?.()
     this.#graces.delete(session)
-    for (const [agentId, owner] of this.#owners) if (owner === session) this.#owners.delete(agentId)
   }
 
   #beat(): void {
@@ -213,6 +208,21 @@ export class HubEndpoint implements AsyncDisposable {
 
   #token(): string {
     return Buffer.from(this.#options.random(TOKEN_BYTES)).toString("hex")
+  }
+}
+
+/**
+ * A program of this machine, or anybody else. What came through a proxy is anybody's, however near the proxy is; and so is
+ * what was sent to a name that is not this machine's.
+ */
+function cameFrom({ headers, socket }: IncomingMessage): SessionOptions["from"] {
+  const { remoteAddress } = socket
+  const host = (headers.host ?? "").replace(/:\d+$/, "").replace(/^\[|\]$/g, "")
+  const isProxied = headers["x-forwarded-for"] !== undefined || headers["forwarded"] !== undefined
+  const isLocal = isLoopback(remoteAddress) && (host === "localhost" || isLoopback(host)) && !isProxied
+  return {
+    origin: isLocal ? "loopback" : "network",
+    ...(remoteAddress === undefined ? {} : { peer: remoteAddress }),
   }
 }
 

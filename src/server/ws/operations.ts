@@ -147,6 +147,11 @@ const OPERATIONS: { readonly [Op in OperationName]: Run<Op> } = {
   },
   read_task_checkpoint: (hub, fields) => hub.readTaskCheckpoint(fields.text("task_id")),
 
+  challenge: (hub, fields) => hub.challenge(fields.text("name")),
+  prove_admin: async (hub, fields) => {
+    await hub.proveAdmin(fields.text("name"), fields.text("token"))
+    return null
+  },
   receipt: async (hub, fields) => {
     await hub.receipt(readReceipt(fields))
     return null

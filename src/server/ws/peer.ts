@@ -1,7 +1,7 @@
 import type { WebSocket } from "ws"
 import { HansardError, InvalidInputError } from "../../core/errors.ts"
 import { ProtocolError } from "../../model/index.ts"
-import type { Delivery, Passport } from "../../model/index.ts"
+import type { Delivery } from "../../model/index.ts"
 import {
   ag2Code,
   formatFrame,
@@ -24,7 +24,7 @@ import type {
 } from "../../wire/index.ts"
 import { CLOSE_TIMEOUT_MS, MAX_SEND_QUEUE_BYTES } from "./limits.ts"
 import { CLOSE_TOO_SLOW } from "./session.ts"
-import type { Session, SessionPeer } from "./session.ts"
+import type { Session, SessionOptions, SessionPeer } from "./session.ts"
 
 /** What a socket needs of the endpoint that has accepted it. */
 export interface PeerHost {
@@ -33,10 +33,13 @@ export interface PeerHost {
   /** ISO 8601. */
   now(): string
   /** A new session, or the one that `token` names when it is known: then `resumed` is true. */
-  session(negotiated: boolean, token: string | undefined): Promise<{ session: Session; resumed: boolean }>
-  /** The identity is bound on this session from now on, and on no other. */
-  bound(agentId: string, session: Session): void
-  left(peer: Peer): void
+  session(
+    from: SessionOptions["from"],
+    negotiated: boolean,
+    token: string | undefined,
+  ): Promise<{ session: Session; resumed: boolean }>
+  /** @param forGood whether the peer has said that it will not come back. */
+  left(peer: Peer, forGood: boolean): void
   warn(fields: object, message: string): void
   after(milliseconds: number, callback: () => void): () => void
 }
@@ -49,6 +52,7 @@ export interface PeerHost {
  */
 export class Peer implements SessionPeer {
   readonly #socket: WebSocket
+  readonly #from: SessionOptions["from"]
   readonly #host: PeerHost
   /** Set by the first frame that needs one. */
   #session: Promise<Session> | undefined
@@ -60,12 +64,13 @@ export class Peer implements SessionPeer {
   #isAlive = true
   #isCut = false
 
-  constructor(socket: WebSocket, host: PeerHost) {
+  constructor(socket: WebSocket, from: SessionOptions["from"], host: PeerHost) {
     this.#socket = socket
+    this.#from = from
     this.#host = host
     socket.on("message", (data, isBinary) => this.#receive(data as Buffer, isBinary))
     socket.on("pong", () => (this.#isAlive = true))
-    socket.on("close", () => host.left(this))
+    socket.on("close", (code) => host.left(this, code === CLOSE_NORMAL))
     // What is wrong with the socket is told by its `close`; a listener must be there all the same.
     socket.on("error", (error) => host.warn({ err: error }, "a socket failed"))
   }
@@ -154,8 +159,8 @@ export class Peer implements SessionPeer {
       const session = await this.#ensureSession()
       await this.#binding(async () => {
         const { since_envelope_id } = frame
-        const passport = await session.connection.attach(name, { scheme, claim }, { since_envelope_id })
-        this.#host.bound(passport.agent_id, session)
+        const auth = { ...(scheme === "" ? {} : { scheme }), claim }
+        const passport = await session.connection.attach(name, auth, { since_envelope_id })
         return formatFrame(this.#welcome(session, { ...echo, ...(this.#negotiated ? { passport } : {}) }))
       })
     } catch (error) {
@@ -173,7 +178,7 @@ export class Peer implements SessionPeer {
       throw new ProtocolError("a session is opened first, by a hello without a name, and identities then")
     }
     this.#negotiated = true
-    const opening = this.#host.session(true, frame.session)
+    const opening = this.#host.session(this.#from, true, frame.session)
     this.#session = opening.then(({ session }) => session)
     const { session, resumed } = await opening
     this.#open = session
@@ -189,11 +194,7 @@ export class Peer implements SessionPeer {
     const session = await this.#ensureSession()
     if (frame.op !== "register")
       return this.#answer(formatFrame(await session.answer(frame)), frame.request_id)
-    await this.#binding(async () => {
-      const answer = await session.answer(frame)
-      if (answer.ok) this.#host.bound((answer.result as Passport).agent_id, session)
-      return formatFrame(answer)
-    })
+    await this.#binding(async () => formatFrame(await session.answer(frame)))
   }
 
   async #receipt(frame: ReceiptFrame): Promise<void> {
@@ -219,7 +220,7 @@ export class Peer implements SessionPeer {
   }
 
   #ensureSession(): Promise<Session> {
-    this.#session ??= this.#host.session(false, undefined).then(({ session }) => {
+    this.#session ??= this.#host.session(this.#from, false, undefined).then(({ session }) => {
       this.#open = session
       session.attachPeer(this)
       this.#leaveIfClosed()
@@ -230,7 +231,7 @@ export class Peer implements SessionPeer {
 
   /** The socket may have closed while its session was opened. */
   #leaveIfClosed(): void {
-    if (this.#socket.readyState === this.#socket.CLOSED) this.#host.left(this)
+    if (this.#socket.readyState === this.#socket.CLOSED) this.#host.left(this, false)
   }
 
   #welcome(session: Session, more: Partial<WelcomeFrame>): WelcomeFrame {
@@ -271,6 +272,9 @@ export class Peer implements SessionPeer {
     this.#socket.send(text, { compress: false })
   }
 }
+
+/** What a client says that ends its session, too. */
+const CLOSE_NORMAL = 1000
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 

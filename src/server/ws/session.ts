@@ -1,6 +1,7 @@
 import { HansardError } from "../../core/errors.ts"
+import type { ConnectOptions, Hub } from "../../hub/index.ts"
 import { InboxFullError, RateLimitedError } from "../../model/index.ts"
-import type { Delivery, HubConnection, HubLink } from "../../model/index.ts"
+import type { Delivery, HubConnection } from "../../model/index.ts"
 import {
   ANSWERED_WITH_NULL,
   ag2Code,
@@ -29,6 +30,8 @@ export interface SessionOptions {
   readonly negotiated: boolean
   /** Empty when nothing was negotiated. */
   readonly token: string
+  /** Where it comes from. */
+  readonly from: Pick<ConnectOptions, "origin" | "peer">
   readonly failed: (error: unknown, op: string) => void
   readonly ended: (session: Session) => void
 }
@@ -60,9 +63,12 @@ export class Session {
     this.negotiated = options.negotiated
   }
 
-  static async open(hub: HubLink, options: SessionOptions): Promise<Session> {
+  static async open(hub: Pick<Hub, "connect">, options: SessionOptions): Promise<Session> {
     const session = new Session(options)
-    session.#connection = await hub.connect((delivery) => session.#deliver(delivery))
+    session.#connection = await hub.connect((delivery) => session.#deliver(delivery), {
+      ...options.from,
+      detached: (agentId, reason) => session.#detached(agentId, reason),
+    })
     return session
   }
 
@@ -131,14 +137,6 @@ export class Session {
     await this.#connection?.[Symbol.asyncDispose]()
   }
 
-  /** The identity is bound on another session now: what it has not handled goes there. */
-  detached(agentId: string, reason: string): void {
-    for (const [key, { recipient_id }] of this.#unreceipted) {
-      if (recipient_id === agentId) this.#unreceipted.delete(key)
-    }
-    this.#peer?.detached(agentId, reason)
-  }
-
   async #run({ request_id, op, params }: RequestFrame): Promise<ResponseFrame> {
     if (this.#inFlight >= MAX_REQUESTS_IN_FLIGHT) {
       return this.#refusal(
@@ -189,6 +187,14 @@ export class Session {
       this.#unreceipted.set(deliveryKey(recipient_id, envelope.envelope_id), delivery)
     }
     this.#peer?.notify(delivery)
+  }
+
+  /** The identity is bound elsewhere now, or has gone: what it has not handled is not this client's any more. */
+  #detached(agentId: string, reason: string): void {
+    for (const [key, { recipient_id }] of this.#unreceipted) {
+      if (recipient_id === agentId) this.#unreceipted.delete(key)
+    }
+    this.#peer?.detached(agentId, reason)
   }
 
   #forgetDelivery(recipientId: string, envelopeId: string): void {
