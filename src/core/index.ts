@@ -46,6 +46,8 @@ export { checkProofFile, formatProofFile, parseProofFile } from "./proof-file.ts
 export { BadProofError, BadSignatureError } from "./proof-errors.ts"
 export { formatTilePath, parseTilePath } from "./tile.ts"
 export { tileHashReader } from "./tile-reader.ts"
+export { checkEvidence, formatEvidence, parseEvidence } from "./evidence-file.ts"
+export type { EvidenceItem } from "./evidence-file.ts"
 export { checkForkEvidence, formatForkEvidence, parseForkEvidence } from "./fork-evidence.ts"
 export { verifyLog } from "./verify.ts"
 export type { LogVerdict } from "./verdict.ts"

@@ -1,5 +1,6 @@
 /** The current query as a file. */
 import { utf8 } from "../core/bytes.ts"
+import { formatEvidence } from "../core/evidence-file.ts"
 import type { RecordsPage } from "../wire/http.ts"
 import { ask, askJson } from "./api.ts"
 import { number } from "./format.ts"
@@ -8,15 +9,6 @@ import { filterParams } from "./place.ts"
 import type { Filter } from "./place.ts"
 import { trust } from "./session.ts"
 import { T } from "./texts.ts"
-
-/** One record of an evidence file: an NDJSON line that `hansard check` reads. */
-export interface Evidence {
-  readonly index: number
-  /** The exact line, without its newline. */
-  readonly line: string
-  /** A C2SP tlog-proof file, its checkpoint included. */
-  readonly proof: string
-}
 
 /** A proof is a kilobyte or two, and each is made and checked here. */
 const MAX_PROVED = 1_000
@@ -50,8 +42,7 @@ async function exportProofs(filter: Filter): Promise<void> {
       const because = "because" in state ? state.because : state.status
       return say(T.exportUnproved(index, because))
     }
-    const evidence: Evidence = { index, line, proof: state.proof }
-    proved.push(`${JSON.stringify(evidence)}\n`)
+    proved.push(formatEvidence({ index, line, proof: state.proof }))
     if (i % 50 === 49) say(T.exporting(number(i + 1), number(page.records.length)))
   }
   if (proved.length === 0) return say(T.exportNone)

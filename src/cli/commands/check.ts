@@ -1,10 +1,11 @@
 import { Command } from "commander"
+import { checkEvidence, isEvidence, MAX_EVIDENCE_BYTES, parseEvidence } from "../../core/evidence-file.ts"
 import { checkForkEvidence, isForkEvidence, parseForkEvidence } from "../../core/fork-evidence.ts"
 import type { Fork } from "../../core/fork-evidence.ts"
 import { formatVerifierKey } from "../../core/key.ts"
 import type { Policy, TrustedCheckpoint } from "../../core/policy.ts"
 import { BadProofError, BadSignatureError } from "../../core/proof-errors.ts"
-import { checkProofFile, MAX_PROOF_FILE_BYTES, parseProofFile } from "../../core/proof-file.ts"
+import { checkProofFile, parseProofFile } from "../../core/proof-file.ts"
 import { isoTime } from "../../core/system.ts"
 import { visible } from "../colours.ts"
 import { MAX_INPUT_LINE_BYTES } from "../lines.ts"
@@ -21,8 +22,13 @@ interface CheckOptions extends TrustOptions {
 
 export function checkCommand(shell: Shell, setStatus: (status: number) => void): Command {
   const command = new Command("check")
-    .description("check a proof, or the evidence of a fork, with nothing but a key: no log, no network")
-    .argument("<file>", "what `hansard prove` or `hansard verify` wrote; - for standard input")
+    .description(
+      "check a proof, records with proofs, or the evidence of a fork, with nothing but a key: no log, no network",
+    )
+    .argument(
+      "<file>",
+      "what `hansard prove`, `hansard verify` or the page's export wrote; - for standard input",
+    )
     .option(
       "--record <file>",
       "for a proof: the record's exact line, with or without its newline; - for standard input",
@@ -30,7 +36,7 @@ export function checkCommand(shell: Shell, setStatus: (status: number) => void):
     .option("--json", "JSON for programs, errors included")
     .addHelpText(
       "after",
-      "\nExit status of a proof: 0 the record is in the log that the key signs for, 1 that is not shown." +
+      "\nExit status of proofs: 0 every record is in the log that the key signs for, 1 that is not shown." +
         "\nOf fork evidence: 0 the key signed two checkpoints that contradict each other, 1 that is not shown." +
         "\n2 a file is not what it should be.",
     )
@@ -49,9 +55,10 @@ async function check(shell: Shell, path: string, options: CheckOptions): Promise
       "Give --key VKEY, the log's verifier key.",
     )
   }
-  const bytes = await readWithin(shell, path, MAX_PROOF_FILE_BYTES)
+  const bytes = await readWithin(shell, path, MAX_EVIDENCE_BYTES)
   try {
     if (isForkEvidence(bytes)) checkFork(shell, bytes, policy, options)
+    else if (isEvidence(bytes)) checkAll(shell, bytes, policy, options)
     else await checkProof(shell, bytes, policy, options)
     return OK
   } catch (error) {
@@ -76,6 +83,34 @@ async function checkProof(
   }
   const record = withoutNewline(await readWithin(shell, recordPath, MAX_INPUT_LINE_BYTES + 1))
   tellProof(shell, proof.index, checkProofFile(proof, record, policy), json === true)
+}
+
+/** Records with their proofs. The first that is not shown ends it: what is left of such a file is nobody's evidence. */
+function checkAll(shell: Shell, bytes: Uint8Array, policy: Policy, { record, json }: CheckOptions): void {
+  if (record !== undefined) throw usageError("this file has its records in it", "Leave out --record.")
+  const items = parseEvidence(bytes)
+  const origins = new Set<string>()
+  let size = 0
+  for (const item of items) {
+    try {
+      const checkpoint = checkEvidence(item, policy)
+      origins.add(checkpoint.origin)
+      size = Math.max(size, checkpoint.size)
+    } catch (error) {
+      if (!(error instanceof BadProofError) && !(error instanceof BadSignatureError)) throw error
+      const message = `record ${item.index} is not shown: ${error.message}`
+      throw error instanceof BadProofError
+        ? new BadProofError(message, { cause: error })
+        : new BadSignatureError(message, error.key, { cause: error })
+    }
+  }
+  if (json === true) {
+    shell.out.line(JSON.stringify({ good: true, records: items.length, origins: [...origins], size }))
+    return
+  }
+  const names = [...origins].map(visible).join(", ")
+  shell.out.line(`good: ${items.length} records of ${names}, in checkpoints of up to ${size} records`)
+  shell.out.line("  That these are all that there are of their kind is not proved: each stands for itself.")
 }
 
 function tellProof(
