@@ -33,6 +33,9 @@ function run(task, args) {
       return build() || exec(node, [join(root, "dist/cli/bin.js"), ...args], { inPlace: true })
     case "typecheck":
       return typecheck()
+    case "make-log":
+    case "soak":
+      return exec(node, ["--expose-gc", join(root, `bench/${task}.ts`), ...args])
     case "bench":
       return exec(node, ["--expose-gc", join(root, "bench/main.ts"), ...args])
     case "package-check":

@@ -89,6 +89,7 @@ export class AuditLog extends HubRecorder implements AsyncDisposable {
       leavesOf: (lines) => this.#ledger?.leavesOf(lines) ?? [],
       onDurable: (batch, leaves) => {
         this.#ledger?.append(leaves)
+        this.#storage.grown()
         this.#searched.index.grown()
         return this.#tell(batch)
       },

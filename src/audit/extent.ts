@@ -1,5 +1,6 @@
 import type { LogEntry } from "./types.ts"
 import { entryOf } from "./entry.ts"
+import type { Notes } from "./log-state.ts"
 
 /** Lines that became durable together. */
 export interface DurableBatch {
@@ -43,8 +44,8 @@ export class LogExtent {
   size = 0
   /** Bytes that they take, newlines included. */
   bytes = 0
-  readonly #noteIndexes: number[] = [0]
-  readonly #noteOffsets: number[] = [0]
+  #noteIndexes: number[] = [0]
+  #noteOffsets: number[] = [0]
   #recent: DurableBatch[] = []
   #recentBytes = 0
   #wake: (() => void)[] = []
@@ -66,6 +67,19 @@ export class LogExtent {
     const waiting = this.#wake
     this.#wake = []
     for (const wake of waiting) wake()
+  }
+
+  /** Where lines start that were noted. */
+  notes(): Notes {
+    return { indexes: this.#noteIndexes, offsets: this.#noteOffsets }
+  }
+
+  /** What an earlier look found, instead of looking again. Only before anything else. */
+  restore(size: number, bytes: number, notes: Notes): void {
+    this.#noteIndexes = [...notes.indexes]
+    this.#noteOffsets = [...notes.offsets]
+    this.size = size
+    this.bytes = bytes
   }
 
   /** The last noted line at or before `index`: read on from there. */

@@ -3,6 +3,7 @@ import type { KnowledgeStore } from "../store/contract.ts"
 import { LogExtent } from "./extent.ts"
 import { Follower } from "./follow.ts"
 import { LogFiles } from "./log-files.ts"
+import { LogState } from "./log-state.ts"
 import { recover } from "./recover.ts"
 import type { TornTail } from "./recover.ts"
 import { DEFAULT_ROTATE, Rotation } from "./rotation.ts"
@@ -23,6 +24,7 @@ export class LogStorage {
   readonly files: LogFiles
   readonly extent: LogExtent = new LogExtent()
   readonly #store: KnowledgeStore
+  readonly #state: LogState
   readonly #rotation: Rotation
   readonly #follower: Follower
   readonly #readOnly: boolean
@@ -31,6 +33,12 @@ export class LogStorage {
     this.#store = store
     this.#readOnly = readOnly
     this.files = new LogFiles(store, { shared: readOnly })
+    this.#state = new LogState(store, this.files, this.extent, (error) => {
+      logger.warn(
+        { err: error },
+        "the state of the audit log could not be written; opening it will take longer",
+      )
+    })
     this.#rotation = new Rotation(this.files, this.extent, {
       every: rotate ?? DEFAULT_ROTATE,
       onError: (error, what) => logger.warn({ err: error }, what),
@@ -47,6 +55,8 @@ export class LogStorage {
    * @returns the torn tail that is still to be told in a record, if any
    */
   async open(check: () => Promise<void>): Promise<TornTail | undefined> {
+    await this.files.look()
+    await this.#state.load()
     if (this.#readOnly) {
       await this.#follower.look()
       return undefined
@@ -73,8 +83,14 @@ export class LogStorage {
     return this.#rotation.ifDue()
   }
 
+  /** A batch is durable. */
+  grown(): void {
+    this.#state.grown()
+  }
+
   /** Whoever waits for more is woken, and finds nothing. */
   async close(): Promise<void> {
+    if (!this.#readOnly) await this.#state.close()
     this.extent.wakeAll()
     await this.#follower[Symbol.asyncDispose]()
   }

@@ -7,6 +7,9 @@ export const SEGMENTS_FOLDER = "/audit/segments"
 /** What recovery set aside: `/audit/torn/<index>-<offset>`. */
 export const TORN_FOLDER = "/audit/torn"
 
+/** How far the log reached when it was last looked at: derived, and may be deleted at any time. */
+export const STATE_PATH = "/audit/state"
+
 /** Of a sealed segment. */
 export function segmentPath(firstIndex: number): string {
   return `${SEGMENTS_FOLDER}/${String(firstIndex).padStart(12, "0")}.jsonl`

@@ -68,7 +68,7 @@ function advanceInSteps(extent: LogExtent, pending: number, bytes: Buffer): void
 }
 
 /**
- * Opens the log for writing: measures it and sets a torn tail aside.
+ * Opens the log for writing: measures it, from where `extent` knows it, and sets a torn tail aside.
  *
  * A tail is torn when the last line has no newline, or when a line within the last {@link MAX_BATCH_BYTES} holds a NUL:
  * after a power loss a file can be longer than what reached the disk, and reads as zeros there. Our lines never hold
@@ -87,7 +87,6 @@ export async function recover(
   extent: LogExtent,
   check: () => Promise<void>,
 ): Promise<TornTail | undefined> {
-  await files.look()
   await measure(files, extent)
   const fileBytes = await files.size()
   const hole = await findHole(files, extent, fileBytes)
