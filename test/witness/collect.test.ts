@@ -294,11 +294,14 @@ describe("collectCosignatures", () => {
     const network = new Network().addGood("good", 2)
     await network.collect(3)
     let stopped = false
+    const asked = Promise.withResolvers<void>()
     network.add("silent", witnessKey(5), async (request) => {
       request.signal.addEventListener("abort", () => (stopped = true))
+      asked.resolve()
       return new Response(new ReadableStream())
     })
     const collecting = network.collect(8, { timers: time.timers, deadlineMs: 10, proofFrom: never as never })
+    await asked.promise
     await time.advance(10)
     expect((await collecting).outcomes).toMatchObject([{ status: "late" }, { status: "late" }])
     expect(stopped).toBe(true)
