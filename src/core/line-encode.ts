@@ -10,8 +10,8 @@ import {
   unreadable,
 } from "./line-coerce.ts"
 import { CUT_KEY, cutKeys, cutKeysMark, cutString, type Cuts } from "./line-cut.ts"
-import { shapeOf } from "./line-shape.ts"
-import { ABANDON_BYTES, MAX_LINE_BYTES, numberText, quote } from "./line-text.ts"
+import { AFTER_STRING, BEFORE_STRING, MAX_REMEMBERED_LENGTH, shapeOf } from "./line-shape.ts"
+import { ABANDON_BYTES, isPlainText, MAX_LINE_BYTES, numberText, quote } from "./line-text.ts"
 
 /** Arrays and objects inside one another, and answers of `toJSON`. What lies deeper is replaced by {@link TOO_DEEP}. */
 export const MAX_DEPTH = 500
@@ -100,23 +100,34 @@ function writePlain(value: object, key: Key, parent: Place | undefined, cuts: Cu
     values = [...values, cutKeysMark(lost)]
   }
   if (keys.length * MIN_PROPERTY_BYTES > limit) [keys, values] = onlyDefined(keys, values, limit)
-  const { order, following, opening } = shapeOf(keys)
+  const { order, between, opening, plain } = shapeOf(keys)
   let place: Place | undefined
   let text = ""
+  /** {@link AFTER_STRING} while the quote that ends the last value is still to be written. */
+  let open = 0
   for (let i = 0; i < order.length; i++) {
     const at = order[i] ?? 0
     const item = values[at]
     if (item === undefined) continue
-    const name = following[i] ?? ""
-    if (text !== "") text += name
-    else text = i === 0 ? opening : `{${name.slice(2)}`
-    if (typeof item === "string") text += writeString(item, cuts)
+    const asIs = typeof item === "string" && cuts === undefined && isAsIs(item, plain, i) ? BEFORE_STRING : 0
+    text = text === "" ? (opening[2 * i + asIs] ?? "") : text + (between[4 * i + open + asIs] ?? "")
+    if (asIs) text += item as string
+    else if (typeof item === "string") text += writeString(item, cuts)
     else if (isObject(item)) {
       text += writeObject(item, keys[at] ?? "", (place ??= placeOf(value, key, parent)), cuts)
     } else text += writeScalar(item, cuts)
+    open = asIs ? AFTER_STRING : 0
     if (text.length > limit) abandon(text.length)
   }
-  return text === "" ? "{}" : text + "}"
+  return text === "" ? "{}" : text + (open ? '"}' : "}")
+}
+
+/** Whether a text stands in the line as it is. @param plain what was found so before, by place */
+function isAsIs(text: string, plain: string[], place: number): boolean {
+  if (text === plain[place]) return true
+  if (!isPlainText(text)) return false
+  if (text.length <= MAX_REMEMBERED_LENGTH) plain[place] = text
+  return true
 }
 
 /** Spares the sorting of more keys than can fit. */

@@ -12,6 +12,11 @@ const PLAIN = /^[ !#-[\]-~]*$/
 const PRINTABLE = /^[ -~]*$/
 const BELOW_SURROGATES = /^[\0-\ud7ff]*$/
 
+/** Whether `text` stands in a line as it is. */
+export function isPlainText(text: string): boolean {
+  return text.length <= ABANDON_BYTES && PLAIN.test(text)
+}
+
 /**
  * `text` in double quotes; all but printable ASCII escaped, surrogates one by one.
  *
