@@ -9,6 +9,7 @@ export { MAX_LIMIT } from "./query.ts"
 export { MAX_BUCKETS, MAX_GROUPS } from "./stats.ts"
 export type { TornTail } from "./recover.ts"
 export type {
+  AppendManyReceipt,
   AppendReceipt,
   AuditLogOptions,
   AuditRecord,

@@ -22,6 +22,12 @@ export interface AppendReceipt {
   readonly index: number
 }
 
+/** Says that several records are durable: `count` of them, one after another from `first_index` on. */
+export interface AppendManyReceipt {
+  readonly first_index: number
+  readonly count: number
+}
+
 export type Subscriber = (record: AuditRecord) => Promise<void> | void
 
 /** Which events become records: `3.2` or `3.3` of SPEC.md. */
@@ -43,6 +49,12 @@ export interface AuditLogOptions {
   readonly subscriberTimeoutMs?: number
   /** How often writing is tried again after it failed. Default 1,000. */
   readonly retryMs?: number
+  /**
+   * How many bytes of lines may wait for the disk. Default 64 MiB; an append that would exceed it rejects with
+   * `RateLimitedError`, and nothing of it is queued. Callers that await their receipts come nowhere near. Hub events are
+   * not refused.
+   */
+  readonly maxQueuedBytes?: number
   /** Keeps a Merkle tree of the lines and signs checkpoints of it. Default: none. */
   readonly ledger?: LedgerOptions
   /** Columns of every 65,536 records beside the log, so that queries need not read it. Default: on. */

@@ -1,23 +1,16 @@
 import { AuditUnavailableError, ClosedError, TamperedError } from "../core/errors.ts"
 import type { Digest } from "../core/hash-types.ts"
-import { encodeLine } from "../core/line.ts"
 import type { Logger } from "../core/logger.ts"
-import { isoTime } from "../core/system.ts"
 import type { Clock, Timers } from "../core/system.ts"
+import { RateLimitedError } from "../model/index.ts"
 import type { DurableBatch, LogExtent } from "./extent.ts"
+import { Gap } from "./gap.ts"
 import type { LogFiles } from "./log-files.ts"
 import { MAX_BATCH_BYTES } from "./recover.ts"
-import { Staging } from "./staging.ts"
-import type { AppendReceipt } from "./types.ts"
-
-/** What a line is to the writer when it cannot be written. */
-export type Importance =
-  /** Somebody called `append` and hears of the failure: nothing is kept. */
-  | "direct"
-  /** A hub event: its loss becomes an `audit_gap`. */
-  | "event"
-  /** A hub event that must not be lost: it is kept and tried again, first in line. */
-  | "required"
+import { LineQueue } from "./queue.ts"
+import type { Batch } from "./queue.ts"
+import { Ticket } from "./ticket.ts"
+import type { AppendManyReceipt, AppendReceipt } from "./types.ts"
 
 /** In bytes. Less than this always waits for company: half a sync costs as much as a whole one. */
 const EAGER_BYTES = 16 * 1024
@@ -26,6 +19,7 @@ export interface WriterOptions {
   readonly clock: Clock
   readonly timers: Timers
   readonly retryMs: number
+  readonly maxQueuedBytes: number
   readonly logger: Logger
   /** Awaited before anything is written; if it rejects, writing failed and is tried again later. */
   readonly ready: () => Promise<void>
@@ -42,33 +36,6 @@ export interface WriterOptions {
   readonly onDurable: (batch: DurableBatch, leaves: readonly Digest[]) => Promise<void> | undefined
 }
 
-interface Waiting {
-  readonly importance: Importance
-  /** With its newline. */
-  readonly bytes: number
-  /** Kept for lines that are required alone: the others' bytes are in the staging. */
-  readonly line: string | undefined
-  /** Its caller has heard of a failure already. */
-  told: boolean
-  readonly resolve: (receipt: AppendReceipt) => void
-  readonly reject: (reason: unknown) => void
-}
-
-/** What is written and synced together. */
-interface Batch {
-  readonly bytes: Buffer
-  /** A line that says what was lost comes before those of `waiting`. */
-  readonly withGap: boolean
-  readonly waiting: readonly Waiting[]
-}
-
-interface Gap {
-  lost: number
-  readonly cause: string
-  readonly from: string
-  to: string
-}
-
 /**
  * Turns lines into durable lines: group commit with one batch in flight.
  *
@@ -76,19 +43,16 @@ interface Gap {
  * A batch has at most {@link MAX_BATCH_BYTES}, and is durable as a whole or, if it fails, not there at all; what waits
  * behind a batch that fails, fails with it. Receipts resolve in the order of the calls.
  *
- * Not promised: that the queue is bounded. Callers who await their receipts bound it; who does not, can fill memory.
+ * **Backlog.** Who awaits receipts bounds it. Who does not is refused when `maxQueuedBytes` wait; nothing of that call is
+ * queued. Hub events are never refused: the hub awaits them.
  */
 export class LogWriter {
   readonly #files: LogFiles
   readonly #extent: LogExtent
   readonly #options: WriterOptions
-  /** Lines for the next batches, in the order of the calls, and their bytes. Owned by `add`, `#take` and `#fail`. */
-  #waiting: Waiting[] = []
-  readonly #staging = new Staging()
-  /** Batches that are full and wait for the one in flight. */
-  #full: Batch[] = []
+  readonly #queue = new LineQueue()
   /** Required lines whose writing has failed, in order: they come before everything else. */
-  #kept: Waiting[] = []
+  #kept: Ticket[] = []
   /** The batch that is on its way; `undefined` when the disk is free. */
   #inFlight: Promise<void> | undefined
   /** A batch will be begun at the end of the turn. */
@@ -96,7 +60,7 @@ export class LogWriter {
   /** In bytes, of the newest batch. */
   #lastBytes = 0
   #ready = false
-  #gap: Gap | undefined
+  readonly #gap: Gap
   #cancelRetry: (() => void) | undefined
   /** Receipts of a batch wait for those of the one before, and for `onDurable`. */
   #settled: Promise<void> | undefined
@@ -117,6 +81,7 @@ export class LogWriter {
     this.#files = files
     this.#extent = extent
     this.#options = options
+    this.#gap = new Gap(options.clock)
   }
 
   /** False while lines that are required wait for the store to work again. */
@@ -127,21 +92,69 @@ export class LogWriter {
   /**
    * @param line without its newline
    * @param bytes of the line in UTF-8, with its newline
-   * @throws (rejects) the store's error; for `"required"` lines AuditUnavailableError, with that error as its cause.
+   * @throws (rejects) the store's error; RateLimitedError when too much waits.
    */
-  add(line: string, bytes: number, importance: Importance): Promise<AppendReceipt> {
+  add(line: string, bytes: number): Promise<AppendReceipt> {
+    if (this.#closed) return Promise.reject(new ClosedError("the audit log"))
+    if (this.#isOverfull(bytes)) return Promise.reject(this.#overfull())
+    return new Promise((resolve, reject) => {
+      this.#queue.addLine(line, bytes)
+      this.#queue.addTicket(new Ticket("direct", undefined, 1, resolve, reject))
+      this.#arrived()
+    })
+  }
+
+  /** The same for several: their lines follow one another in one batch. @param bytes of all of them, at most a batch's */
+  addMany(lines: readonly string[], bytes: number): Promise<AppendManyReceipt> {
+    if (this.#closed) return Promise.reject(new ClosedError("the audit log"))
+    if (this.#isOverfull(bytes)) return Promise.reject(this.#overfull())
+    this.#queue.keepTogether(bytes)
+    for (const line of lines) this.#queue.addLine(line, line.length + 1)
+    return new Promise((resolve, reject) => {
+      const settle = ({ index }: AppendReceipt): void => resolve({ first_index: index, count: lines.length })
+      this.#queue.addTicket(new Ticket("direct", undefined, lines.length, settle, reject))
+      this.#arrived()
+    })
+  }
+
+  /** A hub event's line. One promise for all that follow one another in a batch: nobody asks for their indexes. */
+  addEvent(line: string, bytes: number): Promise<void> {
+    if (this.#closed) return Promise.reject(new ClosedError("the audit log"))
+    this.#queue.addLine(line, bytes)
+    const last = this.#queue.lastTicket
+    if (last?.shared !== undefined) {
+      last.count++
+      this.#arrived()
+      return last.shared
+    }
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    this.#queue.addTicket(new Ticket("event", undefined, 1, () => resolve(), reject, promise))
+    this.#arrived()
+    return promise
+  }
+
+  /** @throws (rejects) AuditUnavailableError, with the store's error as its cause; then the line is kept all the same. */
+  addRequired(line: string, bytes: number): Promise<void> {
     if (this.#closed) return Promise.reject(new ClosedError("the audit log"))
     return new Promise((resolve, reject) => {
-      const required = importance === "required"
-      const waiting = { importance, bytes, line: required ? line : undefined, told: false, resolve, reject }
-      if (required && !this.available) {
-        this.#keep(waiting, undefined)
+      const ticket = new Ticket("required", line, 1, () => resolve(), reject)
+      if (!this.available) {
+        this.#keep(ticket, undefined)
         return
       }
-      if (!this.#staging.hasRoomFor(bytes)) this.#full.push(this.#takeStaged())
-      this.#staging.add(line, bytes)
-      this.#waiting.push(waiting)
+      this.#queue.addLine(line, bytes)
+      this.#queue.addTicket(ticket)
       this.#arrived()
+    })
+  }
+
+  #isOverfull(bytes: number): boolean {
+    return this.#queue.bytes + bytes > this.#options.maxQueuedBytes
+  }
+
+  #overfull(): RateLimitedError {
+    return new RateLimitedError(`${this.#queue.bytes} bytes of records wait for the disk already`, {
+      hint: "Await receipts before you append more, or raise maxQueuedBytes. Nothing of this call was appended.",
     })
   }
 
@@ -168,7 +181,7 @@ export class LogWriter {
    */
   #arrived(): void {
     if (this.#inFlight !== undefined) return
-    if (this.#ready && this.#staging.bytes >= Math.max(EAGER_BYTES, this.#lastBytes / 2)) this.#begin()
+    if (this.#ready && this.#queue.stagedBytes >= Math.max(EAGER_BYTES, this.#lastBytes / 2)) this.#begin()
     else this.#schedule()
   }
 
@@ -212,8 +225,8 @@ export class LogWriter {
   /** The disk is free: what has come meanwhile is next, together with whoever is woken now if it is only little. */
   #next(): void {
     this.#inFlight = undefined
-    if (this.#full.length > 0 || this.#staging.bytes >= EAGER_BYTES || this.#closed) this.#begin()
-    else if (this.#waiting.length > 0 || this.#kept.length > 0 || this.#gap !== undefined) this.#schedule()
+    if (this.#queue.hasFullBatch || this.#queue.stagedBytes >= EAGER_BYTES || this.#closed) this.#begin()
+    else if (!this.#queue.isEmpty || this.#kept.length > 0 || this.#gap.isOpen) this.#schedule()
   }
 
   /** @returns the offset at which the batch starts, and its lines' leaves */
@@ -236,27 +249,31 @@ export class LogWriter {
     throw this.#broken
   }
 
-  #written({ bytes, waiting, withGap }: Batch, offset: number, leaves: readonly Digest[]): void {
+  #written({ bytes, count, tickets, withGap }: Batch, offset: number, leaves: readonly Digest[]): void {
     const firstIndex = this.#extent.size
     const gaps = withGap ? 1 : 0
-    if (withGap) this.#gap = undefined
+    if (withGap) this.#gap.close()
     this.bytesWritten += bytes.length
-    const durable: DurableBatch = { firstIndex, offset, count: waiting.length + gaps, bytes }
+    const durable: DurableBatch = { firstIndex, offset, count: count + gaps, bytes }
     this.#extent.advance(durable.count, bytes.length, durable)
     // Before anybody hears of this one: the disk works while they do.
     this.#next()
-    this.#settle(waiting, firstIndex + gaps, this.#options.onDurable(durable, leaves))
+    this.#settle(tickets, firstIndex + gaps, this.#options.onDurable(durable, leaves))
   }
 
   #failed(batches: readonly Batch[], error: unknown): void {
     this.#inFlight = undefined
-    this.#fail([...batches, ...this.#full, this.#takeStaged()], error)
+    this.#fail([...batches, ...this.#queue.takeAll()], error)
     this.#retryLater()
   }
 
-  #settle(waiting: readonly Waiting[], first: number, observers: Promise<void> | undefined): void {
+  #settle(tickets: readonly Ticket[], first: number, observers: Promise<void> | undefined): void {
     const resolve = (): void => {
-      for (let i = 0; i < waiting.length; i++) waiting[i]?.resolve({ index: first + i })
+      let index = first
+      for (const ticket of tickets) {
+        ticket.resolve({ index })
+        index += ticket.count
+      }
     }
     if (observers === undefined && this.#settled === undefined) {
       resolve()
@@ -271,49 +288,42 @@ export class LogWriter {
 
   /** The next batch: what was kept or must be told first, then what is full, then what is staged. */
   #take(): Batch | undefined {
-    if (this.#kept.length > 0 || this.#gap !== undefined) return this.#takeKept()
-    const full = this.#full.shift()
-    if (full !== undefined) return full
-    return this.#waiting.length > 0 ? this.#takeStaged() : undefined
-  }
-
-  #takeStaged(): Batch {
-    const waiting = this.#waiting
-    this.#waiting = []
-    return { bytes: this.#staging.take(), withGap: false, waiting }
+    return this.#kept.length > 0 || this.#gap.isOpen ? this.#takeKept() : this.#queue.takeNext()
   }
 
   #takeKept(): Batch {
-    const gap = this.#gapLine()
+    const gap = this.#gap.line()
     const lines = gap === undefined ? [] : [gap]
     let bytes = gap === undefined ? 0 : gap.length + 1
     let count = 0
-    for (const { line = "", bytes: length } of this.#kept) {
-      bytes += length
+    for (const { line = "" } of this.#kept) {
+      bytes += line.length + 1
       if (bytes > MAX_BATCH_BYTES && count > 0) break
       lines.push(line)
       count++
     }
-    const waiting = this.#kept.splice(0, count)
-    return { bytes: Buffer.from(lines.join("\n") + "\n"), withGap: gap !== undefined, waiting }
+    const tickets = this.#kept.splice(0, count)
+    return { bytes: Buffer.from(lines.join("\n") + "\n"), count, withGap: gap !== undefined, tickets }
   }
 
   /** All of these, in their order. */
   #fail(batches: readonly Batch[], error: unknown): void {
-    this.#full = []
     const later = this.#kept
     this.#kept = []
     let failed = 0
-    for (const { waiting } of batches) {
-      for (const one of waiting) {
-        failed++
-        if (one.importance === "required") this.#keep(one, error)
-        else if (one.importance === "event") this.#lose(error)
-        if (one.importance !== "required") one.reject(error)
+    for (const { count, tickets } of batches) {
+      failed += count
+      for (const ticket of tickets) {
+        if (ticket.importance === "required") {
+          this.#keep(ticket, error)
+          continue
+        }
+        if (ticket.importance === "event") this.#lose(ticket.count, error)
+        ticket.reject(error)
       }
     }
     // A batch of kept lines may have left some behind: they come after it, and before all others.
-    if (later.length > 0) this.#kept.splice(batches[0]?.waiting.length ?? 0, 0, ...later)
+    if (later.length > 0) this.#kept.splice(batches[0]?.tickets.length ?? 0, 0, ...later)
     const cause = error instanceof Error ? error.message : String(error)
     this.#options.logger.error(
       { err: error, records: failed, kept: this.#kept.length },
@@ -321,46 +331,33 @@ export class LogWriter {
     )
   }
 
-  #keep(waiting: Waiting, error: unknown): void {
-    this.#kept.push(waiting)
-    if (waiting.told) return
-    waiting.told = true
+  #keep(ticket: Ticket, error: unknown): void {
+    this.#kept.push(ticket)
+    if (ticket.told) return
+    ticket.told = true
     this.failures++
-    waiting.reject(
+    ticket.reject(
       new AuditUnavailableError("the audit record of this change could not be written", { cause: error }),
     )
   }
 
-  /** A hub event is lost: the next batch that can be written begins by saying so. */
-  #lose(error: unknown): void {
-    this.failures++
-    const at = isoTime(this.#options.clock())
-    if (this.#gap === undefined) {
-      this.#gap = { lost: 1, cause: error instanceof Error ? error.message : String(error), from: at, to: at }
-    } else {
-      this.#gap.lost++
-      this.#gap.to = at
-    }
+  /** Hub events are lost: the next batch that can be written begins by saying so. */
+  #lose(count: number, error: unknown): void {
+    this.failures += count
+    this.#gap.grow(count, error)
   }
 
   /** An event that could not even be made into a line. */
   loseUnwritten(error: unknown): void {
-    this.#lose(error)
+    this.#lose(1, error)
     this.#schedule()
-  }
-
-  #gapLine(): string | undefined {
-    if (this.#gap === undefined) return undefined
-    const { lost, cause, from, to } = this.#gap
-    const at = isoTime(this.#options.clock())
-    return encodeLine({ at, kind: "audit_gap", lost, cause: cause.slice(0, 1000), from, to })
   }
 
   #retryLater(): void {
     this.#cancelRetry?.()
     this.#cancelRetry = undefined
     if (this.#closed || this.#broken !== undefined) return
-    if (this.#kept.length === 0 && this.#gap === undefined) return
+    if (this.#kept.length === 0 && !this.#gap.isOpen) return
     this.#cancelRetry = this.#options.timers.after(this.#options.retryMs, () => {
       this.#cancelRetry = undefined
       if (this.#inFlight === undefined) this.#begin()

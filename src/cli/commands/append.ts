@@ -18,6 +18,8 @@ import type { Shell } from "../shell.ts"
 
 /** Records that are on their way to the disk at one time: enough for large groups, and a bound on memory. */
 const MAX_IN_FLIGHT = 4_096
+/** The same in UTF-16 units of their lines: far from what the log refuses. */
+const MAX_LENGTH_IN_FLIGHT = 8 * 1024 * 1024
 
 /** With `--keep-going`: how many bad lines are told one by one. All are counted. */
 const MAX_TOLD = 20
@@ -107,6 +109,7 @@ class Appender {
   readonly #log: AuditLog
   readonly #onReceipt: (receipt: AppendReceipt) => void
   #inFlight = 0
+  #lengthInFlight = 0
   #waiting: (() => void) | undefined
   #last: Promise<void> = Promise.resolve()
 
@@ -116,21 +119,22 @@ class Appender {
   }
 
   get isFull(): boolean {
-    return this.#inFlight >= MAX_IN_FLIGHT
+    return this.#inFlight >= MAX_IN_FLIGHT || this.#lengthInFlight >= MAX_LENGTH_IN_FLIGHT
   }
 
   append(line: string): void {
     this.#inFlight++
+    this.#lengthInFlight += line.length
     this.#last = this.#log.appendLine(line).then(
       (receipt) => {
         this.appended++
         this.firstIndex ??= receipt.index
         this.#onReceipt(receipt)
-        this.#done()
+        this.#done(line.length)
       },
       (error: unknown) => {
         this.failure ??= error
-        this.#done()
+        this.#done(line.length)
       },
     )
   }
@@ -144,8 +148,9 @@ class Appender {
     await this.#last
   }
 
-  #done(): void {
+  #done(length: number): void {
     this.#inFlight--
+    this.#lengthInFlight -= length
     this.#waiting?.()
     this.#waiting = undefined
   }
