@@ -9,8 +9,8 @@ import type { Passport } from "../model/passport.ts"
 import type { Resume, ResumeRequest } from "../model/resume.ts"
 import type { Rule, RuleRequest } from "../model/rule.ts"
 import { Channel } from "./channel.ts"
-import { toError } from "./context.ts"
-import type { ClientContext } from "./context.ts"
+import { toError, unlessAborted } from "./context.ts"
+import type { CallOptions, ClientContext } from "./context.ts"
 import { Mailbox } from "./mailbox.ts"
 import type { EnvelopePredicate, WaitOptions } from "./mailbox.ts"
 import { runTask, TaskHandle } from "./task.ts"
@@ -45,6 +45,8 @@ export interface OpenOptions {
   readonly labels?: Readonly<Record<string, string>>
   /** Stops waiting for the invitees; the channel is closed if it opens all the same. */
   readonly signal?: AbortSignal
+  /** How many delegations deep what is sent in it is. Default 0; `Turn.open` counts by itself. */
+  readonly depth?: number
 }
 
 export interface DelegateOptions {
@@ -121,7 +123,7 @@ export class AgentClient {
    *   refuses or does not answer; whatever else the hub refuses with.
    */
   async open(options: OpenOptions): Promise<Channel> {
-    const { type = "conversation", target, signal, ...rest } = options
+    const { type = "conversation", target, signal, depth = 0, ...rest } = options
     signal?.throwIfAborted()
     const { hub } = this.#context
     const found = await Promise.all([target].flat().map((nameOrId) => hub.getAgent(nameOrId)))
@@ -135,12 +137,23 @@ export class AgentClient {
       manifest_type: type,
       participants,
     })
-    return this.#channel(await this.#unlessAborted(opening, signal))
+    const abandon = (): void => {
+      opening.then(
+        (metadata) => this.#closeQuietly(this.#channel(metadata), "opener_aborted"),
+        () => {},
+      )
+    }
+    signal?.addEventListener("abort", abandon, { once: true })
+    try {
+      return this.#channel(await unlessAborted(opening, signal), depth)
+    } finally {
+      signal?.removeEventListener("abort", abandon)
+    }
   }
 
   /** A handle on a channel that exists. */
-  async channel(channelId: string): Promise<Channel> {
-    return this.#channel(await this.#context.hub.getChannel(channelId))
+  async channel(channelId: string, { signal }: CallOptions = {}): Promise<Channel> {
+    return this.#channel(await unlessAborted(this.#context.hub.getChannel(channelId), signal))
   }
 
   /**
@@ -172,7 +185,7 @@ export class AgentClient {
     })
     this.#quiet.add(channel.channelId)
     try {
-      const sent = await channel.send({ text: prompt, depth })
+      const sent = await channel.send({ text: prompt, depth }, signal === undefined ? {} : { signal })
       const isAnswer = ({ sender_id, event_type }: Envelope): boolean =>
         sender_id !== this.agentId && !isProtocolEvent(event_type)
       const answer = await channel.waitFor(isAnswer, {
@@ -205,23 +218,53 @@ export class AgentClient {
     return await runTask(new TaskHandle(spec, this.agentId, this.#context, options), work)
   }
 
-  async setResume(resume: ResumeRequest): Promise<Resume> {
-    return await this.#context.hub.setResume(this.agentId, resume)
+  /**
+   * Takes up the turns that are this agent's and that it has not taken: after a failure, or with another handler.
+   *
+   * @returns how many.
+   */
+  async resumePendingTurns({ signal }: CallOptions = {}): Promise<number> {
+    const { hub } = this.#context
+    let count = 0
+    for (const turn of await unlessAborted(hub.pendingTurnsFor(this.agentId), signal)) {
+      const { channel_id, triggering_envelope_id: id } = turn
+      if (id === null) continue
+      const wal = await unlessAborted(hub.readWal(channel_id), signal)
+      const trigger = wal.find(({ envelope_id }) => envelope_id === id)
+      if (trigger === undefined) continue
+      this.receive(trigger)
+      count++
+    }
+    return count
+  }
+
+  async setResume(resume: ResumeRequest, { signal }: CallOptions = {}): Promise<Resume> {
+    return await unlessAborted(this.#context.hub.setResume(this.agentId, resume), signal)
   }
 
   /** Markdown; `null` removes it. */
-  async setSkill(skillMd: string | null): Promise<void> {
-    await this.#context.hub.setSkill(this.agentId, skillMd)
+  async setSkill(skillMd: string | null, { signal }: CallOptions = {}): Promise<void> {
+    await unlessAborted(this.#context.hub.setSkill(this.agentId, skillMd), signal)
   }
 
-  async setRule(rule: RuleRequest): Promise<Rule> {
-    return await this.#context.hub.setRule(this.agentId, rule)
+  async setRule(rule: RuleRequest, { signal }: CallOptions = {}): Promise<Rule> {
+    return await unlessAborted(this.#context.hub.setRule(this.agentId, rule), signal)
   }
 
   /** The name is free afterwards; running turns are told to stop. */
-  async unregister(): Promise<void> {
-    await this.#context.hub.unregister(this.agentId)
+  async unregister({ signal }: CallOptions = {}): Promise<void> {
+    await unlessAborted(this.#context.hub.unregister(this.agentId), signal)
     this.#context.forget(this.agentId, new ProtocolError(`${this.name} was unregistered`))
+  }
+
+  /** By name or id. @throws NotFoundError */
+  async idOf(nameOrId: string): Promise<string> {
+    return (await this.#context.hub.getAgent(nameOrId)).agent_id
+  }
+
+  /** An unknown id is its own name. */
+  async namesOf(agentIds: readonly string[]): Promise<Readonly<Record<string, string>>> {
+    return await this.#context.hub.namesFor([...new Set(agentIds)])
   }
 
   /** For `HubClient`. @throws when it cannot be queued. */
@@ -233,6 +276,13 @@ export class AgentClient {
   stop(reason: Error): void {
     this.#mailbox.close(reason)
     this.#abort.abort(reason)
+  }
+
+  /** For `HubClient`: called once, when the agent is stopped. */
+  onStop(callback: (reason: Error) => void): void {
+    const { signal } = this.#abort
+    if (signal.aborted) callback(toError(signal.reason))
+    else signal.addEventListener("abort", () => callback(toError(signal.reason)), { once: true })
   }
 
   async #handle(envelope: Envelope): Promise<void> {
@@ -263,6 +313,9 @@ export class AgentClient {
     // A redelivery of something answered before the acknowledgement was lost.
     if ((await hub.findEnvelopeByCausation(channel_id, this.agentId, envelope_id)) !== null) return
     if (!(await hub.canSend(channel_id, this.agentId))) return
+    // Where turns are given, this one must be what gave it: an earlier envelope is not answered with what came since unread.
+    const due = (await hub.pendingTurnsFor(this.agentId)).find((turn) => turn.channel_id === channel_id)
+    if ((due?.triggering_envelope_id ?? envelope_id) !== envelope_id) return
     const senderName = (await hub.namesFor([sender_id]))[sender_id] ?? sender_id
     const turn = new Turn(this, this.#channel(metadata), envelope, {
       text,
@@ -270,7 +323,10 @@ export class AgentClient {
       signal: this.#abort.signal,
     })
     const answer = await handler(turn)
-    if (typeof answer === "string" && answer !== "" && !this.#abort.signal.aborted) await turn.reply(answer)
+    if (typeof answer !== "string" || answer === "" || this.#abort.signal.aborted) return
+    // A model that has spoken by a tool and then says what it has said: the channel may have no more turn for it.
+    if (turn.answered && !(await hub.canSend(channel_id, this.agentId))) return
+    await turn.reply(answer)
   }
 
   async #reportFailure(envelope: Envelope, error: Error): Promise<void> {
@@ -308,32 +364,9 @@ export class AgentClient {
     }
   }
 
-  #channel(metadata: ChannelMetadata): Channel {
-    return new Channel(metadata, this.agentId, this.#context, (id, predicate, options) =>
-      this.waitFor(id, predicate, options),
-    )
-  }
-
-  async #unlessAborted(
-    opening: Promise<ChannelMetadata>,
-    signal: AbortSignal | undefined,
-  ): Promise<ChannelMetadata> {
-    if (signal === undefined) return await opening
-    const { promise, reject } = Promise.withResolvers<never>()
-    const onAbort = (): void => {
-      reject(signal.reason)
-      opening.then(
-        (metadata) => this.#closeQuietly(this.#channel(metadata), "opener_aborted"),
-        () => {},
-      )
-    }
-    signal.addEventListener("abort", onAbort)
-    if (signal.aborted) onAbort()
-    try {
-      return await Promise.race([opening, promise])
-    } finally {
-      signal.removeEventListener("abort", onAbort)
-    }
+  #channel(metadata: ChannelMetadata, depth: number = 0): Channel {
+    const wait: AgentClient["waitFor"] = (id, predicate, options) => this.waitFor(id, predicate, options)
+    return new Channel(metadata, this.agentId, this.#context, wait, depth)
   }
 
   async #closeQuietly(channel: Channel, reason: string): Promise<void> {

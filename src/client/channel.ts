@@ -2,7 +2,8 @@ import { isVisibleTo, TEXT } from "../model/envelope.ts"
 import type { ChannelMetadata } from "../model/channel.ts"
 import type { Envelope } from "../model/envelope.ts"
 import type { JsonObject } from "../model/json.ts"
-import type { ClientContext } from "./context.ts"
+import { unlessAborted } from "./context.ts"
+import type { CallOptions, ClientContext } from "./context.ts"
 import type { EnvelopePredicate, WaitOptions } from "./mailbox.ts"
 
 /** What `Channel.send` takes beside a plain text. */
@@ -25,11 +26,20 @@ export class Channel {
   readonly #agentId: string
   readonly #context: ClientContext
   readonly #wait: Wait
+  /** How many delegations deep what is sent here is. */
+  readonly #depth: number
   /** Owned by `info` and `close`. */
   #metadata: ChannelMetadata
 
   /** For this package: applications get channels from `AgentClient.open` and `AgentClient.channel`. */
-  constructor(metadata: ChannelMetadata, agentId: string, context: ClientContext, wait: Wait) {
+  constructor(
+    metadata: ChannelMetadata,
+    agentId: string,
+    context: ClientContext,
+    wait: Wait,
+    depth: number = 0,
+  ) {
+    this.#depth = depth
     this.channelId = metadata.channel_id
     this.#metadata = metadata
     this.#agentId = agentId
@@ -43,31 +53,34 @@ export class Channel {
   }
 
   /** Asks the hub again. */
-  async info(): Promise<ChannelMetadata> {
-    this.#metadata = await this.#context.hub.getChannel(this.channelId)
+  async info({ signal }: CallOptions = {}): Promise<ChannelMetadata> {
+    this.#metadata = await unlessAborted(this.#context.hub.getChannel(this.channelId), signal)
     return this.#metadata
   }
 
   /** @returns the envelope's id, once it is in the channel's write-ahead log. */
-  async send(message: string | Message): Promise<string> {
+  async send(message: string | Message, { signal }: CallOptions = {}): Promise<string> {
+    signal?.throwIfAborted()
     const {
       text,
       event_type = TEXT,
       event_data,
       ...rest
     } = typeof message === "string" ? { text: message } : message
-    return await this.#context.hub.postEnvelope({
+    const posted = this.#context.hub.postEnvelope({
+      ...(this.#depth > 0 ? { depth: this.#depth } : {}),
       ...rest,
       channel_id: this.channelId,
       sender_id: this.#agentId,
       event_type,
       event_data: text === undefined ? (event_data ?? {}) : { ...event_data, text },
     })
+    return await unlessAborted(posted, signal)
   }
 
   /** What this agent may see, oldest first: messages, and the channel's own events. Costs a read of the whole log. */
-  async envelopes(): Promise<Envelope[]> {
-    const all = await this.#context.hub.readWal(this.channelId)
+  async envelopes({ signal }: CallOptions = {}): Promise<Envelope[]> {
+    const all = await unlessAborted(this.#context.hub.readWal(this.channelId), signal)
     return all.filter((envelope) => isVisibleTo(envelope, this.#agentId))
   }
 
@@ -77,8 +90,8 @@ export class Channel {
   }
 
   /** Nothing happens when it has ended already. */
-  async close(reason?: string): Promise<ChannelMetadata> {
-    this.#metadata = await this.#context.hub.closeChannel(this.channelId, reason)
+  async close(reason?: string, { signal }: CallOptions = {}): Promise<ChannelMetadata> {
+    this.#metadata = await unlessAborted(this.#context.hub.closeChannel(this.channelId, reason), signal)
     return this.#metadata
   }
 }

@@ -13,6 +13,8 @@ import type { AgentKey } from "./agent-key.ts"
 import { AgentClient } from "./agent-client.ts"
 import type { AgentHandlers } from "./agent-client.ts"
 import { toError } from "./context.ts"
+import { HumanClient, HumanInbox } from "./human-client.ts"
+import type { HumanOptions } from "./human-client.ts"
 import type { ClientContext } from "./context.ts"
 import { MAX_QUEUED_ENVELOPES } from "./mailbox.ts"
 
@@ -118,6 +120,34 @@ export class HubClient implements AsyncDisposable {
     )
   }
 
+  /** A participant without a model. Its kind is `human`. @throws as {@link register}. */
+  async registerHuman(
+    passport: Omit<PassportRequest, "kind">,
+    options: Omit<RegisterOptions, keyof AgentHandlers> & HumanOptions = {},
+  ): Promise<HumanClient> {
+    return await this.#human(options, (handlers) =>
+      this.register({ ...passport, kind: "human" }, { ...options, ...handlers }),
+    )
+  }
+
+  /** @throws as {@link attach}. */
+  async attachHuman(
+    name: string,
+    options: Omit<AttachOptions, keyof AgentHandlers> & HumanOptions = {},
+  ): Promise<HumanClient> {
+    return await this.#human(options, (handlers) => this.attach(name, { ...options, ...handlers }))
+  }
+
+  /** Unregisters everybody on this connection, humans included, and closes it. What fails is logged. */
+  async shutdown(): Promise<void> {
+    for (const agent of [...this.#agents.values()]) {
+      await agent.unregister().catch((err: unknown) => {
+        this.#context.logger.warn({ err, agent_id: agent.agentId }, "not unregistered")
+      })
+    }
+    await this.close()
+  }
+
   /** From now on this client is an administrator's as well. @throws AuthError */
   async proveAdmin(name: string, token: string): Promise<void> {
     await this.#context.hub.proveAdmin(name, token)
@@ -150,6 +180,18 @@ export class HubClient implements AsyncDisposable {
     } finally {
       for (const { delivery, error } of done()) this.#refuse(delivery, error)
     }
+  }
+
+  async #human(
+    options: HumanOptions,
+    join: (handlers: AgentHandlers) => Promise<AgentClient>,
+  ): Promise<HumanClient> {
+    const inbox = new HumanInbox(options)
+    const agent = await join({
+      onEnvelope: (envelope, next) => inbox.receive(envelope, next, this.#context),
+    })
+    agent.onStop((reason) => inbox.close(reason))
+    return new HumanClient(agent, this.#context, inbox)
   }
 
   async #claim(name: string, key: AgentKey): Promise<AuthClaim> {

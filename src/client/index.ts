@@ -9,6 +9,9 @@ export type {
 export { AgentKey } from "./agent-key.ts"
 export { Channel } from "./channel.ts"
 export type { Message } from "./channel.ts"
+export type { CallOptions } from "./context.ts"
+export { HumanClient, MAX_UNREAD } from "./human-client.ts"
+export type { HumanCallback, HumanOptions } from "./human-client.ts"
 export { HubClient } from "./hub-client.ts"
 export type { AttachOptions, HubClientOptions, RegisterOptions } from "./hub-client.ts"
 export { MAX_QUEUED_ENVELOPES } from "./mailbox.ts"
@@ -19,4 +22,13 @@ export type { RemoteOptions } from "./remote/options.ts"
 export { TaskHandle } from "./task.ts"
 export type { TaskOptions, TaskSpecRequest } from "./task.ts"
 export { Turn } from "./turn.ts"
-export type { TurnHandler } from "./turn.ts"
+export type { Packet, TurnHandler } from "./turn.ts"
+export {
+  fullTranscript,
+  namedTranscript,
+  namedWindowedSummary,
+  viewByName,
+  windowedSummary,
+  wordsOf,
+} from "./views.ts"
+export type { View, ViewContext, ViewMessage } from "./views.ts"

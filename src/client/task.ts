@@ -113,13 +113,17 @@ export class TaskHandle {
     this.#stopTimer()
     const { capability = null } = this.spec
     const latency_ms = Math.max(0, this.#context.clock() - this.#startedAt)
-    const ended = this.#tell(outcome, () => this.#context.hub.updateTask(this.taskId, update))
+    const ended = this.#tell(outcome, async () => {
+      const { state } = (await this.#context.hub.updateTask(this.taskId, update)) ?? { state: outcome }
+      // The hub may have let it expire meanwhile: its word counts, in the track record as well.
+      if (isTaskOutcome(state)) this.#state = state
+    })
     if (capability === null) return await ended
     await this.#tell("observation", () =>
       this.#context.hub.recordObservation({
         owner_id: this.#ownerId,
         capability,
-        outcome,
+        outcome: isTaskOutcome(this.#state) ? this.#state : outcome,
         latency_ms,
         task_id: this.taskId,
       }),

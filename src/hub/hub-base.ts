@@ -211,9 +211,12 @@ export abstract class HubBase extends BaseHubListener implements AsyncDisposable
     await this.#sweepers.unregister(name)
   }
 
-  /** Ends channels and tasks that are due, and channels whose creator waits no more. What fails is logged. */
+  /**
+   * Ends channels and tasks that are due, and channels whose creator waits no more; what has expired goes into track
+   * records. What fails is logged.
+   */
   async expireDue(): Promise<void> {
-    const { book, lifecycle, tasks } = this.parts
+    const { book, lifecycle, tasks, registry } = this.parts
     const nowMs = this.context.clock()
     const attempt = async (
       what: object,
@@ -239,6 +242,11 @@ export abstract class HubBase extends BaseHubListener implements AsyncDisposable
     }
     for (const task_id of tasks.left()) {
       await attempt({ task_id }, (operation) => tasks.expire(task_id, "channel_closed", operation))
+    }
+    for (const observation of tasks.uncounted()) {
+      await attempt({ task_id: observation.task_id }, (operation) =>
+        registry.recordObservation(observation, (taskId) => tasks.countOnce(taskId), operation),
+      )
     }
     await book.saveUnsaved()
   }

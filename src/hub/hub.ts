@@ -131,10 +131,12 @@ export class Hub extends HubBase implements AttributedHubApi, HubLink {
 
   recordObservation(observation: Observation, options?: OperationOptions): Promise<void> {
     const { registry, tasks } = this.parts
-    return this.operate(
-      (operation) => registry.recordObservation(observation, (taskId) => tasks.countOnce(taskId), operation),
-      options,
-    )
+    return this.operate((operation) => {
+      // Of a task whose end the hub has seen, its own word counts.
+      const outcome = tasks.outcomeOf(observation?.task_id) ?? observation?.outcome
+      const seen = { ...observation, outcome }
+      return registry.recordObservation(seen, (taskId) => tasks.countOnce(taskId), operation)
+    }, options)
   }
 
   // Channels

@@ -62,7 +62,9 @@ export class ChannelLifecycle {
 
   async ends(channel: Channel, end: ChannelEnd, reason: string, operation: Operation): Promise<void> {
     if (isTerminalChannel(channel.metadata.state)) return
-    const closing = this.#committer.stamp(systemEnvelope(channel.metadata, `ag2.channel.${end}`, { reason }))
+    const closed_by = operation.actor ?? null
+    const notice = systemEnvelope(channel.metadata, `ag2.channel.${end}`, { reason, closed_by })
+    const closing = this.#committer.stamp(notice)
     await this.#committer.commit(channel, [this.#committer.prepare(channel, closing)], operation)
     await this.hasEnded(channel, closing, operation)
   }
@@ -198,7 +200,10 @@ export class ChannelLifecycle {
   }
 }
 
-/** An envelope of the hub's own, in the creator's name, to everybody: the creator as well. */
+/**
+ * An envelope of the hub's own, to everybody: the creator as well. Its sender is the creator, as in AG2, whose clients know no
+ * other; who wrote it stands in its type, which nobody but the hub may post.
+ */
 export function systemEnvelope(metadata: ChannelMetadata, eventType: string, data: JsonObject): Envelope {
   const { channel_id, creator_id } = metadata
   return makeEnvelope({

@@ -8,6 +8,7 @@ import {
   ProtocolError,
   type JsonObject,
   type ListTasksFilter,
+  type Observation,
   type TaskEvents,
   type TaskMetadata,
   type TaskOutcome,
@@ -54,6 +55,8 @@ export class Tasks {
   readonly #open = new Set<Task>()
   /** Owned by `channelEnded`: those that are still open although their channel is not. */
   readonly #left = new Set<Task>()
+  /** Owned by `#change` and `uncounted`: those that expired and are not in their owner's track record yet. */
+  readonly #uncounted = new Set<Task>()
   /** Tasks that the hub was told of without having seen them: bounded, and lost on a restart. */
   readonly #countedUnseen = new Set<string>()
 
@@ -161,6 +164,24 @@ export class Tasks {
   /** Those that should have ended with their channel and could not be written then. */
   left(): string[] {
     return [...this.#left].map(({ metadata }) => metadata.task_id)
+  }
+
+  /** What those that expired since the last call add to track records: their owners may be gone, or not know. */
+  uncounted(): Observation[] {
+    const tasks = [...this.#uncounted].filter(({ counted }) => !counted)
+    this.#uncounted.clear()
+    return tasks.map(({ metadata: { owner_id, task_id, spec } }) => ({
+      owner_id,
+      capability: spec.capability ?? "",
+      outcome: "expired",
+      task_id,
+    }))
+  }
+
+  /** How a task ended, as far as the hub knows: its word counts, not what somebody says later. */
+  outcomeOf(taskId: string | null | undefined): TaskOutcome | undefined {
+    const state = this.#tasks.get(taskId ?? "")?.metadata.state
+    return state !== undefined && isTaskOutcome(state) ? state : undefined
   }
 
   /** Nothing happens to one that has ended. */
@@ -292,6 +313,7 @@ export class Tasks {
     if (ended) {
       this.#open.delete(task)
       this.#left.delete(task)
+      this.#owe(task)
       this.#tellEnd(metadata, reason, operation)
     }
     return metadata
@@ -315,6 +337,12 @@ export class Tasks {
   #keep(task: Task): void {
     this.#tasks.set(task.metadata.task_id, task)
     if (!isTaskOutcome(task.metadata.state)) this.#open.add(task)
+    else this.#owe(task)
+  }
+
+  #owe(task: Task): void {
+    const { state, spec } = task.metadata
+    if (state === "expired" && spec.capability !== null && !task.counted) this.#uncounted.add(task)
   }
 
   async #write(metadata: TaskMetadata, task: Pick<Task, "counted" | "extras">): Promise<void> {

@@ -85,6 +85,8 @@ export class FakeHub implements HubLink {
         return { channel_id: "c1", state: this.state, creator_id: "other", participants: [] }
       case "findEnvelopeByCausation":
         return null
+      case "pendingTurnsFor":
+        return []
       case "canSend":
         return true
       case "namesFor":

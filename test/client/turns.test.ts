@@ -17,6 +17,8 @@ describe("turns", () => {
         sender_id: id,
         event_type: "ag2.msg.text",
         event_data: { text: "you said hi, name of other" },
+        depth: 0,
+        idempotency_key: "e000001/0",
         causation_id: envelope_id,
       },
     ])

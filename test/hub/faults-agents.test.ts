@@ -309,7 +309,7 @@ describe("connections", () => {
     const got: unknown[] = []
     await (await hub.connect(({ envelope }) => void got.push(envelope.event_data))).attach("bob")
     await settle()
-    expect(got).toEqual([{ channel_id, reason: "over" }])
+    expect(got).toEqual([{ channel_id, reason: "over", closed_by: null }])
   })
 
   test("a delivery that fails is told, and stays unacknowledged", async () => {
