@@ -1,6 +1,6 @@
 import { TamperedError } from "../core/errors.ts"
 import { concatBytes } from "../core/bytes.ts"
-import type { KnowledgeStore } from "../store/contract.ts"
+import type { ByteRange, KnowledgeStore } from "../store/contract.ts"
 import { LOG_PATH, parseSegmentName, segmentPath, SEGMENTS_FOLDER } from "./paths.ts"
 
 /** A part of the log that will never change again: a file of its own. */
@@ -106,6 +106,26 @@ export class LogFiles {
       const layout = await this.#current()
       const { bytes, certain } = await this.#readIn(layout, start, end)
       if (certain || !(await this.#hasChangedSince(layout))) return bytes
+    }
+  }
+
+  /** What {@link read} gives for each range, in their order. Ascending ranges cost one call of the store a file. */
+  async readMany(ranges: readonly ByteRange[]): Promise<Uint8Array[]> {
+    const { readRanges } = this.#store
+    if (readRanges === undefined)
+      return await Promise.all(ranges.map(({ start, end }) => this.read(start, end)))
+    for (;;) {
+      const layout = await this.#current()
+      const found: Uint8Array[] = []
+      let certain = true
+      for (const { path, start, end, parts } of byFile(layout, ranges)) {
+        // One that reaches into another file, for what a reader of lines never asks.
+        if (path === undefined) found.push(await this.read(start, end))
+        else found.push(...(await readRanges.call(this.#store, path, parts)))
+        certain &&= path !== LOG_PATH
+      }
+      const isWhole = ranges.every(({ start, end }, i) => found[i]?.length === end - start)
+      if ((certain && isWhole) || !(await this.#hasChangedSince(layout))) return found
     }
   }
 
@@ -268,6 +288,29 @@ function firstEndingAfter(segments: readonly Segment[], offset: number): number 
     else high = middle
   }
   return low
+}
+
+/** Neighbouring ranges that lie in one file, relative to it; `path` is undefined for one that lies in several. */
+interface InFile {
+  readonly path: string | undefined
+  readonly start: number
+  readonly end: number
+  readonly parts: ByteRange[]
+}
+
+function byFile({ segments, activeStart }: Layout, ranges: readonly ByteRange[]): InFile[] {
+  const files: InFile[] = []
+  for (const { start, end } of ranges) {
+    const segment = segments[firstEndingAfter(segments, start)]
+    const base = segment?.start ?? activeStart
+    const path =
+      segment === undefined ? LOG_PATH : end <= segment.end ? segmentPath(segment.firstIndex) : undefined
+    const last = files.at(-1)
+    const part = { start: start - base, end: end - base }
+    if (path !== undefined && last?.path === path) last.parts.push(part)
+    else files.push({ path, start, end, parts: [part] })
+  }
+  return files
 }
 
 function joined(parts: readonly Uint8Array[]): Uint8Array {

@@ -41,6 +41,13 @@ export interface KnowledgeStore extends AsyncDisposable {
    */
   readRange(path: string, start: number, end?: number): Promise<Uint8Array>
 
+  /**
+   * What {@link readRange} gives for each of many ranges of one file, in their order.
+   *
+   * Optional: a store has it if it can do better than one call for each.
+   */
+  readRanges?(path: string, ranges: readonly ByteRange[]): Promise<Uint8Array[]>
+
   /** Replaces the file, or makes it. Atomic: every reader, now or after a crash, sees the old bytes or the new ones. */
   write(path: string, content: Uint8Array | string): Promise<void>
 
@@ -125,3 +132,9 @@ export const MAX_NAME_BYTES = 255
 
 /** What the top-level names begin with that belong to the stores themselves, in any mixture of cases. */
 export const RESERVED_NAME = ".hansard"
+
+/** Bytes `[start, end)`. */
+export interface ByteRange {
+  readonly start: number
+  readonly end: number
+}

@@ -30,6 +30,8 @@ export interface FileSystem {
   unlinkSync(path: string): void
   readdirSync(path: string): FolderEntry[]
   opendirSync(path: string): OpenFolder
+  /** May read less than `length`; 0 at the end of the file. Waits for the disk: only for what it probably need not. */
+  readSync(fd: number, into: Uint8Array, offset: number, length: number, position: number): number
   /** May read less than `length`; 0 at the end of the file. */
   read(fd: number, into: Uint8Array, offset: number, length: number, position: number): Promise<number>
   fdatasync(fd: number): Promise<void>
@@ -69,6 +71,7 @@ export const nodeFileSystem: FileSystem = {
   openSync: fs.openSync,
   closeSync: fs.closeSync,
   writeSync: fs.writeSync,
+  readSync: fs.readSync,
   ftruncateSync: fs.ftruncateSync,
   fchmodSync: fs.fchmodSync,
   fstatSync: (fd) => fs.fstatSync(fd),
@@ -131,7 +134,8 @@ export function writeAll(fs: FileSystem, fd: number, bytes: Uint8Array, position
 
 /** Bytes `[start, end)`, or fewer when the file ends before. */
 export async function readBytes(fs: FileSystem, fd: number, start: number, end: number): Promise<Uint8Array> {
-  const bytes = new Uint8Array(end - start)
+  // Not filled with zeros first: what is not read is cut off.
+  const bytes = new Uint8Array(Buffer.allocUnsafeSlow(end - start).buffer)
   let done = 0
   while (done < bytes.length) {
     const got = await fs.read(fd, bytes, done, Math.min(bytes.length - done, MAX_READ_BYTES), start + done)

@@ -8,9 +8,10 @@ import {
   StoreUnavailableError,
 } from "../core/errors.ts"
 import { silentLogger, type Logger } from "../core/logger.ts"
-import { RESERVED_NAME, type KnowledgeStore } from "./contract.ts"
+import { RESERVED_NAME, type ByteRange, type KnowledgeStore } from "./contract.ts"
 import { Appends } from "./file-append.ts"
 import { takeLease, type Lease } from "./file-lease.ts"
+import { readFileRanges } from "./file-ranges.ts"
 import { Repairs } from "./file-repairs.ts"
 import { Replacements } from "./file-replace.ts"
 import { codeOf, fileError, nodeFileSystem, READ, readBytes, type FileSystem } from "./file-system.ts"
@@ -126,6 +127,18 @@ export class FileStore implements KnowledgeStore {
     const normal = this.#enter(normaliseFilePath(path))
     const bytes = await this.#doing(`read ${normal}`, () => this.#readFrom(normal, start, end))
     return bytes ?? new Uint8Array(0)
+  }
+
+  async readRanges(path: string, ranges: readonly ByteRange[]): Promise<Uint8Array[]> {
+    for (const { start, end } of ranges) {
+      checkBytes("start", start)
+      checkBytes("end", end)
+    }
+    const normal = this.#enter(normaliseFilePath(path))
+    const found = await this.#doing(`read ${normal}`, () =>
+      this.#withFile(normal, (fd, size) => readFileRanges(this.#tree.fs, fd, size, ranges)),
+    )
+    return found ?? ranges.map(() => new Uint8Array(0))
   }
 
   async write(path: string, content: Uint8Array | string): Promise<void> {
@@ -297,13 +310,20 @@ export class FileStore implements KnowledgeStore {
     )
   }
 
-  async #readFrom(path: string, start: number, end = Infinity): Promise<Uint8Array | undefined> {
+  #readFrom(path: string, start: number, end = Infinity): Promise<Uint8Array | undefined> {
+    return this.#withFile(path, (fd, size) =>
+      readBytes(this.#tree.fs, fd, start, Math.max(start, Math.min(end, size))),
+    )
+  }
+
+  /** @param read gets the file's descriptor, and where it ends for a reader. `undefined` when there is no file. */
+  async #withFile<T>(path: string, read: (fd: number, size: number) => Promise<T>): Promise<T | undefined> {
     await this.#repairs.mend(path, true)
     if (this.#appends.isUnborn(path)) return undefined
     const log = this.#appends.borrow(path)
     if (log !== undefined) {
       try {
-        return await this.#readOpen(log.fd, start, Math.min(end, log.size))
+        return await read(log.fd, log.size)
       } finally {
         log.release()
       }
@@ -312,14 +332,10 @@ export class FileStore implements KnowledgeStore {
     const file = this.#tree.openFile(path, READ)
     if (file === undefined) return undefined
     try {
-      return await this.#readOpen(file.fd, start, Math.min(end, file.size, visible))
+      return await read(file.fd, Math.min(file.size, visible))
     } finally {
       this.#tree.close(file.fd)
     }
-  }
-
-  #readOpen(fd: number, start: number, end: number): Promise<Uint8Array> {
-    return readBytes(this.#tree.fs, fd, start, Math.max(start, end))
   }
 
   async #doing<T>(doing: string, work: () => Promise<T>): Promise<T> {

@@ -1,4 +1,10 @@
-export { MAX_NAME_BYTES, MAX_PATH_BYTES, RESERVED_NAME, type KnowledgeStore } from "./contract.ts"
+export {
+  MAX_NAME_BYTES,
+  MAX_PATH_BYTES,
+  RESERVED_NAME,
+  type ByteRange,
+  type KnowledgeStore,
+} from "./contract.ts"
 export { MemoryStore, type MemoryStoreOptions } from "./memory.ts"
 export { FileStore, type Durability, type FileStoreOptions } from "./file.ts"
 export type { FileStat, FileSystem, FolderEntry, FolderWatcher, OpenFolder } from "./file-system.ts"

@@ -239,6 +239,25 @@ function testContents(behaviour: Behaviour): void {
     expect(await store.exists("/none")).toBe(false)
   })
 
+  behaviour("reads many ranges as it reads each, if it can", async (store) => {
+    const { readRanges } = store
+    if (readRanges === undefined) return
+    const bytes = Uint8Array.from({ length: 200_000 }, (_, n) => n % 251)
+    await store.write("/many", bytes)
+    const ends = [0, 1, 70, 4096, 66_000, 199_999, 200_000, 200_001, 300_000]
+    const ranges = ends.flatMap((start) => ends.map((end) => ({ start, end })))
+    const found = await readRanges.call(store, "/many", ranges)
+    const each = await Promise.all(ranges.map(({ start, end }) => store.readRange("/many", start, end)))
+    expect(found).toEqual(each)
+    await store.append("/log", bytes.slice(0, 10))
+    const [first] = await readRanges.call(store, "/log", [{ start: 2, end: 20 }])
+    expect(first).toEqual(bytes.slice(2, 10))
+    expect(await readRanges.call(store, "/none", [{ start: 0, end: 1 }])).toEqual([new Uint8Array(0)])
+    await expect(readRanges.call(store, "/many", [{ start: -1, end: 1 }])).rejects.toMatchObject({
+      code: "invalid_input",
+    })
+  })
+
   behaviour(
     "has files that will not change any more, if it can seal: read, moved, replaced, deleted",
     async (store) => {

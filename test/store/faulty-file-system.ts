@@ -74,6 +74,7 @@ const SYNC = [
   "openSync",
   "closeSync",
   "writeSync",
+  "readSync",
   "ftruncateSync",
   "fchmodSync",
   "fstatSync",

@@ -40,6 +40,8 @@ export class Block {
   readonly header: BlockHeader
   /** Of each chunk the least and the greatest time; infinite when it must be looked into. */
   readonly ranges: Float64Array
+  /** Every record has a time. */
+  readonly isTimed: boolean
   readonly #bloom: Uint8Array
   readonly #bytes: BlockBytes
   readonly #cache: SectionCache
@@ -55,6 +57,7 @@ export class Block {
   ) {
     this.header = header
     this.ranges = ranges
+    this.isTimed = ranges.every(Number.isFinite)
     this.#bloom = bloom
     this.#bytes = bytes
     this.#cache = cache
@@ -103,7 +106,11 @@ export class Block {
   async codes(column: number): Promise<Codes> {
     const dictionary = await this.dictionary(column)
     const { count } = this.header
-    return await this.#section(COLUMNS + 2 * column + 1, (bytes) => parseCodes(bytes, count, dictionary))
+    return await this.#section(
+      COLUMNS + 2 * column + 1,
+      (bytes) => parseCodes(bytes, count, dictionary),
+      count,
+    )
   }
 
   /** The times of a chunk's rows; NaN for none. */
@@ -138,14 +145,15 @@ export class Block {
     }
   }
 
-  #section<T>(n: number, parse: (bytes: Uint8Array) => T): Promise<T> {
+  /** @param size what the parsed section takes in memory, if it is not the bytes themselves */
+  #section<T>(n: number, parse: (bytes: Uint8Array) => T, size = 0): Promise<T> {
     return this.#cache.get(`${this.#key}${n}`, async () => {
       const section = this.header.sections[n]
       if (section === undefined) throw new Error("bug: there is no such section")
       const bytes = await this.#bytes.read(section.start, section.start + section.bytes)
       checkSection(bytes, section)
       try {
-        return { value: parse(bytes), bytes: 2 * bytes.length + 200 }
+        return { value: parse(bytes), bytes: Math.max(bytes.length, size) + 200 }
       } catch (cause) {
         throw cause instanceof DamagedBlock ? cause : new DamagedBlock("a section cannot be read", { cause })
       }

@@ -46,11 +46,21 @@ export function codesOf(dictionary: Dictionary, column: number, text: string): n
   return codes
 }
 
-/** The texts that a code stands for. Only of a dictionary with texts. */
-export function textsOf({ texts, sets }: Dictionary, code: number): readonly string[] {
-  if (texts === undefined) throw new Error("bug: the dictionary has no texts")
-  if (sets === undefined) return texts.slice(code - 1, code)
-  return Array.from(sets.members.subarray(sets.ends[code - 1], sets.ends[code]), (id) => texts[id] ?? "")
+/** How many rows hold each text, given how many have each code. Only of a dictionary with texts. */
+export function countsOfTexts({ hashes, sets }: Dictionary, counts: Uint32Array): Uint32Array {
+  if (sets === undefined) return counts.subarray(1)
+  const { ends, members } = sets
+  const byText = new Uint32Array(hashes.length)
+  for (let code = 1; code < counts.length; code++) {
+    const rows = counts[code] ?? 0
+    if (rows === 0) continue
+    const last = ends[code] ?? 0
+    for (let at = ends[code - 1] ?? 0; at < last; at++) {
+      const text = members[at] ?? 0
+      byText[text] = (byText[text] ?? 0) + rows
+    }
+  }
+  return byText
 }
 
 /** Collects one value a row. */

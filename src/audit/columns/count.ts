@@ -3,7 +3,8 @@ import { NO_KIND } from "../stats.ts"
 import type { Tally } from "../stats.ts"
 import type { LogFilter, StatsGroup } from "../types.ts"
 import type { Block } from "./block.ts"
-import { textsOf } from "./column.ts"
+import { countsOfTexts } from "./column.ts"
+import type { Codes } from "./coding.ts"
 import type { Dictionary } from "./column.ts"
 import { fetchRows } from "./fetch.ts"
 import { DamagedBlock } from "./file.ts"
@@ -12,7 +13,7 @@ import { needlesOf } from "./needles.ts"
 import { scan } from "./scan.ts"
 import type { SearchedLog } from "./search.ts"
 import { findExtremes } from "./extremes.ts"
-import { chunkEnd, planFilter, selectRows } from "./select.ts"
+import { positionOf, planFilter, selectRows } from "./select.ts"
 import type { Selection } from "./select.ts"
 
 /**
@@ -106,10 +107,7 @@ async function countBlock(
     }
     const codes = await block.codes(column)
     const counts = new Uint32Array(dictionary.counts.length)
-    for (let i = 0; i < rows.length; i++) {
-      const code = codes[rows[i] ?? 0] ?? 0
-      counts[code] = (counts[code] ?? 0) + 1
-    }
+    countCodes(codes, rows, 0, rows.length, counts)
     counted.set(group, { dictionary, counts })
   }
   const buckets = await bucketsOf(block, rows, dictionaries, tally)
@@ -130,9 +128,12 @@ function eachName(
 ): void {
   const none = counts[0] ?? 0
   if (group === "kind" && none > 0) add(NO_KIND, none)
-  for (let code = 1; code < counts.length; code++) {
-    const n = counts[code] ?? 0
-    if (n > 0) for (const name of textsOf(dictionary, code)) add(name, n)
+  const { texts } = dictionary
+  if (texts === undefined) throw new Error("bug: a column without texts is not counted")
+  const byText = countsOfTexts(dictionary, counts)
+  for (let id = 0; id < texts.length; id++) {
+    const n = byText[id] ?? 0
+    if (n > 0) add(texts[id] ?? "", n)
   }
 }
 
@@ -159,7 +160,7 @@ async function bucketsOf(
   }
   const { count, chunkRows, minTime, maxTime } = block.header
   const oneBucket = tally.bucketStart(minTime) === tally.bucketStart(maxTime)
-  if (rows === undefined && oneBucket && block.ranges.every(Number.isFinite)) {
+  if (rows === undefined && oneBucket && block.isTimed) {
     at(minTime).set(dictionary.counts)
     return buckets
   }
@@ -167,24 +168,65 @@ async function bucketsOf(
   for (let chunk = 0, i = 0; chunk < block.chunks; chunk++) {
     const end = Math.min(count, (chunk + 1) * chunkRows)
     const first = rows === undefined ? chunk * chunkRows : i
-    const last = rows === undefined ? end : chunkEnd(rows, i, end)
+    const last = rows === undefined ? end : positionOf(rows, i, end)
     i = last
     if (first === last) continue
     const low = block.ranges[chunk * 2] ?? -Infinity
     const high = block.ranges[chunk * 2 + 1] ?? Infinity
-    const isOne = Number.isFinite(low) && tally.bucketStart(low) === tally.bucketStart(high)
-    const times = isOne ? undefined : await block.times(chunk)
-    let counts = isOne ? at(low) : undefined
-    for (let n = first; n < last; n++) {
-      const row = rows === undefined ? n : (rows[n] ?? 0)
-      if (times !== undefined) {
-        const time = times[row - chunk * chunkRows] ?? NaN
-        if (Number.isNaN(time)) continue
-        counts = at(time)
-      }
-      const code = codes[row] ?? 0
-      if (counts !== undefined) counts[code] = (counts[code] ?? 0) + 1
+    if (Number.isFinite(low) && tally.bucketStart(low) === tally.bucketStart(high)) {
+      countCodes(codes, rows, first, last, at(low))
+    } else {
+      const times = await block.times(chunk)
+      countByTime(codes, rows, first, last, times, chunk * chunkRows, tally.interval, at)
     }
   }
   return buckets
+}
+
+/** Counts the codes of the rows at positions `[first, last)` of `rows`, or of these very rows when it is undefined. */
+function countCodes(
+  codes: Codes,
+  rows: Uint32Array | undefined,
+  first: number,
+  last: number,
+  counts: Uint32Array,
+): void {
+  if (rows === undefined) {
+    for (let row = first; row < last; row++) {
+      const code = codes[row] ?? 0
+      counts[code] = (counts[code] ?? 0) + 1
+    }
+    return
+  }
+  for (let n = first; n < last; n++) {
+    const code = codes[rows[n] ?? 0] ?? 0
+    counts[code] = (counts[code] ?? 0) + 1
+  }
+}
+
+/** The same, each row in the bucket of its time. Neighbours are mostly in one. */
+function countByTime(
+  codes: Codes,
+  rows: Uint32Array | undefined,
+  first: number,
+  last: number,
+  times: Float64Array,
+  firstRow: number,
+  interval: number,
+  at: (time: number) => Uint32Array,
+): void {
+  let [from, to] = [0, 0]
+  let counts: Uint32Array | undefined
+  for (let n = first; n < last; n++) {
+    const row = rows === undefined ? n : (rows[n] ?? 0)
+    const time = times[row - firstRow] ?? NaN
+    if (Number.isNaN(time)) continue
+    if (counts === undefined || time < from || time >= to) {
+      counts = at(time)
+      from = Math.floor(time / interval) * interval
+      to = from + interval
+    }
+    const code = codes[row] ?? 0
+    counts[code] = (counts[code] ?? 0) + 1
+  }
 }

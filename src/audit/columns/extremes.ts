@@ -5,7 +5,7 @@ import { fetchRows } from "./fetch.ts"
 import { DamagedBlock } from "./file.ts"
 import { scan } from "./scan.ts"
 import type { SearchedLog } from "./search.ts"
-import { chunkEnd, selectRows } from "./select.ts"
+import { positionOf, selectRows } from "./select.ts"
 import type { Plan } from "./select.ts"
 
 /** What is being counted. */
@@ -97,7 +97,7 @@ async function extremeOf(
   }
   for (let i = 0; i < rows.length;) {
     const chunk = Math.floor((rows[i] ?? 0) / chunkRows)
-    const last = chunkEnd(rows, i, (chunk + 1) * chunkRows)
+    const last = positionOf(rows, i, (chunk + 1) * chunkRows)
     const edge =
       sign === 1 ? (block.ranges[chunk * 2 + 1] ?? Infinity) : -(block.ranges[chunk * 2] ?? -Infinity)
     if (best === undefined || edge >= sign * best.time) {

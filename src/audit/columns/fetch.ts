@@ -34,7 +34,7 @@ export async function fetchRows(files: LogFiles, block: Block, rows: Uint32Array
       bytes += group.end - group.start
       first = group.last
     }
-    const reads = await Promise.all(groups.map(({ start, end }) => files.read(start, end)))
+    const reads = await files.readMany(groups)
     for (const [n, group] of groups.entries()) {
       const bytes = view(reads[n] ?? new Uint8Array(0))
       if (bytes.length !== group.end - group.start) throw new DamagedBlock("the log is shorter")

@@ -15,7 +15,7 @@ const PIECE_BYTES = 1024 * 1024
 /** Blocks of fewer records are made in this thread: another one would cost more than it saves. */
 const THREAD_MIN_RECORDS = 8192
 /** Of a block: so many records at least share a small block, while their block is not full. */
-const SMALL_SHARE = 1 / 16
+const SMALL_SHARE = 1 / 32
 const NEWLINE = 0x0a
 
 /** The index as its maker sees it. */

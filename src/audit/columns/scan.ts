@@ -8,8 +8,9 @@ import type { LogEntry } from "../types.ts"
 import { linesWith } from "./needles.ts"
 import type { Needles } from "./needles.ts"
 
-/** Bytes per read. */
-const READ_BYTES = 512 * 1024
+/** Bytes of the first read: a page of a common kind needs no more. Each read is twice the one before. */
+const FIRST_READ_BYTES = 64 * 1024
+const READ_BYTES = 1024 * 1024
 const NEWLINE = 0x0a
 
 export interface ScanRange {
@@ -64,12 +65,20 @@ async function* scanForwards(
   /** A place that is known: this many records lie before this byte. */
   let known = extent.floor(from)
   let offset = known.offset
+  let size = FIRST_READ_BYTES
+  let reading = wholeLines(files, offset, end, known.index, size)
   while (offset < end) {
     signal?.throwIfAborted()
-    const lines = await wholeLines(files, offset, end, known.index)
+    const lines = await reading
     const base = offset
     const first = Math.max(from, known.index)
     offset += lines.length
+    // The next piece is read while this one is searched.
+    if (offset < end) {
+      size = Math.min(2 * size, READ_BYTES)
+      reading = wholeLines(files, offset, end, known.index, size)
+      reading.catch(() => {})
+    }
     const entries: LogEntry[] = []
     /** Moves what is known to the line at `position`. */
     const indexAt = (position: number): number => {
@@ -93,8 +102,14 @@ async function* scanForwards(
 }
 
 /** Lines from `offset` on, at least one, with the last newline. */
-async function wholeLines(files: LogFiles, offset: number, end: number, index: number): Promise<Buffer> {
-  for (let size = READ_BYTES; ; size *= 2) {
+async function wholeLines(
+  files: LogFiles,
+  offset: number,
+  end: number,
+  index: number,
+  about: number,
+): Promise<Buffer> {
+  for (let size = about; ; size *= 2) {
     const bytes = view(await files.read(offset, Math.min(end, offset + size)))
     const whole = bytes.lastIndexOf(NEWLINE) + 1
     if (whole > 0) return bytes.subarray(0, whole)

@@ -8,7 +8,7 @@ import type { LogIndex, Piece } from "./log-index.ts"
 import { needlesOf } from "./needles.ts"
 import type { Needles } from "./needles.ts"
 import { scan } from "./scan.ts"
-import { planFilter, selectRows } from "./select.ts"
+import { positionOf, planFilter, selectRows } from "./select.ts"
 import type { Plan } from "./select.ts"
 import type { Block } from "./block.ts"
 
@@ -95,12 +95,12 @@ async function* searchBlock(
   needles: Needles,
 ): AsyncGenerator<LogEntry[], void, undefined> {
   const { rows, exact } = await selectRows(block, plan)
-  if (rows === undefined || (!exact && rows.length > block.count * MOST)) {
+  if (!exact && (rows === undefined || rows.length > block.count * MOST)) {
     yield* scan(files, extent, { from, to, order, signal }, needles, work)
     return
   }
   const { firstIndex } = block.header
-  const candidates = rows.filter((row) => row >= from - firstIndex && row < to - firstIndex)
+  const candidates = rowsWithin(rows, from - firstIndex, to - firstIndex)
   let batch = FIRST_BATCH
   for (let done = 0; done < candidates.length; batch = Math.min(2 * batch, LARGEST_BATCH)) {
     signal?.throwIfAborted()
@@ -114,6 +114,12 @@ async function* searchBlock(
     done += size
     yield order === "asc" ? entries : entries.reverse()
   }
+}
+
+/** Of ascending rows, or of all there are, those in `[from, to)`. */
+function rowsWithin(rows: Uint32Array | undefined, from: number, to: number): Uint32Array {
+  if (rows === undefined) return Uint32Array.from({ length: to - from }, (_, n) => from + n)
+  return rows.subarray(positionOf(rows, 0, from), positionOf(rows, 0, to))
 }
 
 /** What is left of a piece once the entry at `index` was yielded. */

@@ -73,10 +73,11 @@ const NOTHING: Selection = { rows: new Uint32Array(0), exact: true }
 
 /** Costs a look at one code a row for the rarest condition, and at one a candidate for each other. */
 export async function selectRows(block: Block, plan: Plan): Promise<Selection> {
-  const { conditions, from, to, hasTime, texts } = plan
+  const { conditions, from, to, texts } = plan
   const { minTime, maxTime } = block.header
   // Also where no record of the block has a time: both are NaN then.
-  if (hasTime && !(minTime < to && maxTime >= from)) return NOTHING
+  if (plan.hasTime && !(minTime < to && maxTime >= from)) return NOTHING
+  const hasTime = plan.hasTime && !(block.isTimed && minTime >= from && maxTime < to)
   if (!conditions.every(({ column, any }) => any.some((text) => block.mayHold(column, text)))) return NOTHING
   if (texts.length > 0 && !(await block.mayContain(texts))) return NOTHING
   const tests: Test[] = []
@@ -155,7 +156,7 @@ async function inTime(block: Block, candidates: Uint32Array, { from, to }: Plan)
   let count = 0
   for (let i = 0; i < candidates.length;) {
     const chunk = Math.floor((candidates[i] ?? 0) / chunkRows)
-    const last = chunkEnd(candidates, i, (chunk + 1) * chunkRows)
+    const last = positionOf(candidates, i, (chunk + 1) * chunkRows)
     const low = ranges[chunk * 2] ?? -Infinity
     const high = ranges[chunk * 2 + 1] ?? Infinity
     if (low >= from && high < to) {
@@ -174,8 +175,8 @@ async function inTime(block: Block, candidates: Uint32Array, { from, to }: Plan)
   return kept.subarray(0, count)
 }
 
-/** The first position from `i` on whose row is not below `end`. */
-export function chunkEnd(rows: Uint32Array, i: number, end: number): number {
+/** The first position from `i` on whose row is not below `end`; the length when there is none. */
+export function positionOf(rows: Uint32Array, i: number, end: number): number {
   let low = i
   let high = rows.length
   while (low < high) {
