@@ -6,6 +6,14 @@ export type {
   InviteHandler,
   OpenOptions,
 } from "./agent-client.ts"
+export { AuditClient } from "./audit-client/audit-client.ts"
+export type {
+  AuditClientOptions,
+  ProvedPage,
+  ProvedRecord,
+  TailOptions,
+} from "./audit-client/audit-client.ts"
+export type { TrustedHead } from "./audit-client/trusted-log.ts"
 export { AgentKey } from "./agent-key.ts"
 export { Channel } from "./channel.ts"
 export type { Message } from "./channel.ts"

@@ -65,6 +65,8 @@ export interface RecordsQuery extends FilterQuery {
   readonly cursor?: string
   /** Comes before the header `Accept`: for links. */
   readonly format?: "json" | "ndjson" | "csv"
+  /** With `true` the answer is a {@link LinesPage}: for who checks what it is told. */
+  readonly lines?: "true" | "false"
 }
 
 /** A record in a list. `record` is its line, byte for byte, set into the answer's text. */
@@ -81,6 +83,11 @@ export interface RecordsPage {
   readonly next_cursor: string | null
   /** How many records the log held, whether this reader may see them or not. */
   readonly size: number
+}
+
+/** `GET /v1/records?lines=true`: the exact lines instead of the records. */
+export interface LinesPage extends Omit<RecordsPage, "records"> {
+  readonly records: readonly { readonly index: number; readonly line: string }[]
 }
 
 /** `GET /v1/records/:index`. It never changes: cached for ever. */

@@ -137,11 +137,20 @@ async function page(
       cursor = found.next_cursor
       continue
     }
-    const items = records.map(({ index, line }) => `{"index":${index},"record":${line}}`).join(",")
+    const items = records.map(query.lines === "true" ? lineItem : recordItem).join(",")
     const next = JSON.stringify(found.next_cursor)
     const body = `{"records":[${items}],"next_cursor":${next},"size":${found.size}}`
     return respond(request, body, { ...UNCACHED, ...JSON_TYPE })
   }
+}
+
+/** The line, set in as it is. */
+function recordItem({ index, line }: LogEntry): string {
+  return `{"index":${index},"record":${line}}`
+}
+
+function lineItem({ index, line }: LogEntry): string {
+  return `{"index":${index},"line":${JSON.stringify(line)}}`
 }
 
 async function* search(

@@ -86,6 +86,7 @@ export const recordsQuery: z.ZodType<Parsed<RecordsQuery>> = z.strictObject({
   limit: whole(1, MAX_PAGE_RECORDS).optional(),
   cursor,
   format: z.enum(["json", "ndjson", "csv"]).optional().describe("Comes before the header Accept."),
+  lines: z.enum(["true", "false"]).optional().describe("Exact lines as texts, instead of records."),
 })
 
 export const statsQuery: z.ZodType<Parsed<StatsQuery>> = z.strictObject({
@@ -138,6 +139,7 @@ export const idParam: z.ZodType<{ readonly id: string }> = z.strictObject({ id: 
 
 const record = z.record(z.string(), z.unknown())
 const item = z.strictObject({ index: z.int().min(0), record })
+const lineItem = z.strictObject({ index: z.int().min(0), line: z.string() })
 const counts = z.record(z.string(), z.int().min(0))
 const count = z.int().min(0)
 const text = z.string().nullable()
@@ -167,7 +169,7 @@ export const problem: z.ZodType = z.strictObject({
 })
 
 export const recordsPage: z.ZodType = z.strictObject({
-  records: z.array(item),
+  records: z.union([z.array(item), z.array(lineItem)]),
   next_cursor: text,
   size: count,
 })
