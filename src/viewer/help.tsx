@@ -33,7 +33,11 @@ export function HelpOverlay({ onClose }: { readonly onClose: () => void }): JSX.
       class="help"
       ref={dialog}
       aria-label={T.keys.title}
-      onClose={onClose}
+      onClose={() => {
+        // At once, and not when it is drawn: the next key belongs to the page.
+        isModal.value = false
+        onClose()
+      }}
       onClick={(event) => event.target === dialog.current && onClose()}
       onKeyDown={(event) => event.key === "?" && onClose()}
     >

@@ -42,17 +42,24 @@ export async function serve(
     stopping: stopping.signal,
   })
   const tampering: ServiceHandler = async (request, info) => {
-    const response = await handler(request, info)
-    return options.tamper === undefined ? response : await options.tamper(request, response)
+    if (options.tamper === undefined) return await handler(request, info)
+    // Uncompressed, so that it can be tampered with.
+    const headers = new Headers(request.headers)
+    headers.delete("accept-encoding")
+    const plain = new Request(request.url, { method: request.method, headers, signal: request.signal })
+    return await options.tamper(request, await handler(plain, info))
   }
   const server = createServer(nodeListener(tampering))
   const port = await listen(server, options.port ?? 0)
+  let isOpen = true
   return {
     url: `http://127.0.0.1:${port}/`,
     hub,
     store,
     signer,
     async [Symbol.asyncDispose]() {
+      if (!isOpen) return
+      isOpen = false
       stopping.abort()
       server.closeAllConnections()
       await new Promise((resolve) => server.close(resolve))

@@ -47,7 +47,7 @@ export function Histogram({
       {
         width: element.clientWidth,
         height: HEIGHT,
-        padding: [6, 8, 0, 0],
+        padding: [6, 24, 0, 0],
         legend: { show: false },
         cursor: { y: false, points: { show: false }, drag: { x: true, y: false, setScale: false } },
         scales: {

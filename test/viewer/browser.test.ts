@@ -1,0 +1,381 @@
+/**
+ * The page in a real browser over a real, served log. Every page is watched: an error on its console, or a request to
+ * anywhere but its own origin, fails the test that caused it.
+ */
+import { readFileSync } from "node:fs"
+import { chromium } from "playwright-core"
+import type { Browser, BrowserContextOptions, Page } from "playwright-core"
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest"
+import {
+  checkEvidence,
+  checkForkEvidence,
+  formatVerifierKey,
+  generateSignerKey,
+  logPolicy,
+  parseEvidence,
+  parseForkEvidence,
+  systemRandom,
+} from "../../src/core/index.ts"
+import { buildPage, CHROMIUM, shotPath } from "./page.ts"
+import { populate, serve } from "./served.ts"
+import type { Served } from "./served.ts"
+
+const AT = "2026-05-05T10:00:00.000Z"
+
+let browser: Browser
+let served: Served
+let crashed: string
+/** What went wrong on any page of the test. */
+let troubles: string[] = []
+
+/** A page that is watched. */
+async function open(path: string, url = served.url, options: BrowserContextOptions = {}): Promise<Page> {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options })
+  const page = await context.newPage()
+  page.setDefaultTimeout(15_000)
+  page.on("console", (message) => {
+    if (message.type() === "error" || message.type() === "warning")
+      troubles.push(`console: ${message.text()}`)
+  })
+  page.on("pageerror", (error) => troubles.push(`page: ${error.message}`))
+  page.on("request", (request) => {
+    if (!request.url().startsWith(url) && !request.url().startsWith("blob:"))
+      troubles.push(`off: ${request.url()}`)
+  })
+  await page.goto(`${url}${path}`)
+  return page
+}
+
+const rowsOf = (page: Page): Promise<number> => page.locator(".list .row[id]").count()
+const firstIndex = async (page: Page): Promise<number> =>
+  Number((await page.locator(".list .row[id]").first().getAttribute("id"))?.replace("record-", ""))
+
+/** Waits until the list shows so many records. */
+async function rowsBecome(page: Page, isRight: (count: number) => boolean): Promise<void> {
+  await expect.poll(() => rowsOf(page), { timeout: 15_000 }).toSatisfy(isRight)
+}
+
+async function note(text: string, count = 1): Promise<void> {
+  const records = Array.from({ length: count }, (_, n) => ({
+    at: new Date().toISOString(),
+    kind: "noted",
+    n,
+    text,
+  }))
+  await Promise.all(records.map((record) => served.hub.auditLog.append(record)))
+}
+
+describe.skipIf(CHROMIUM === undefined)("the page (needs Chromium: apt-get install chromium)", () => {
+  beforeAll(async () => {
+    buildPage()
+    browser = await chromium.launch({ executablePath: CHROMIUM ?? "", args: ["--no-sandbox"] })
+    served = await serve()
+    ;({ crashed } = await populate(served.hub))
+  }, 180_000)
+
+  afterAll(async () => {
+    await browser.close()
+    await served[Symbol.asyncDispose]()
+  })
+
+  beforeEach(() => {
+    troubles = []
+  })
+
+  afterEach(async () => {
+    for (const context of browser.contexts()) await context.close()
+    expect(troubles).toEqual([])
+  })
+
+  test("lists the log newest first, and says what it is worth", async () => {
+    const page = await open("")
+    await page.locator(".top .badge[data-status=verified]").waitFor()
+    await page.getByText("crashed in").waitFor()
+    expect(await firstIndex(page)).toBe(served.hub.auditLog.size - 1)
+    expect(await page.title()).toBe("Records · Hansard")
+    expect(await page.locator(".histogram canvas").count()).toBe(1)
+  })
+
+  test("search finds by text, is in the address, and Escape clears it", async () => {
+    const page = await open("")
+    await page.getByText("crashed in").waitFor()
+    await page.keyboard.press("/")
+    await page.keyboard.type("no JSON")
+    await page.waitForURL(/q=no\+JSON/)
+    await rowsBecome(page, (count) => count === 1)
+    expect(await page.locator(".total").textContent()).toMatch(/^1 of /)
+    await page.keyboard.press("Escape")
+    await rowsBecome(page, (count) => count > 5)
+    expect(new URL(page.url()).search).toBe("")
+  })
+
+  test("a value in a row filters in and out, and Back undoes it", async () => {
+    const page = await open("")
+    const all = await (async () => (await page.getByText("crashed in").waitFor(), rowsOf(page)))()
+    await page.locator(".row .value.kind", { hasText: "turn_failed" }).click()
+    await page.getByRole("menuitem", { name: "Only turn_failed" }).click()
+    await rowsBecome(page, (count) => count === 1)
+    await page.goBack()
+    await rowsBecome(page, (count) => count === all)
+    await page.locator(".row .value.kind", { hasText: "turn_failed" }).click()
+    await page.getByRole("menuitem", { name: "Without turn_failed" }).click()
+    await page.waitForURL(/not=turn_failed/)
+    await page.locator(".chip", { hasText: "turn_failed" }).waitFor()
+    await expect.poll(() => page.locator(".list .scroll").textContent()).not.toContain("turn_failed")
+    expect(await rowsOf(page)).toBeGreaterThan(5)
+  })
+
+  test("dragging over the histogram zooms in, double-click and keys zoom out", async () => {
+    const page = await open("")
+    const plot = page.locator(".histogram .u-over")
+    const box = await plot.boundingBox()
+    if (box === null) throw new Error("no histogram")
+    await page.mouse.move(box.x + box.width * 0.3, box.y + 30)
+    await page.mouse.down()
+    await page.mouse.move(box.x + box.width * 0.9, box.y + 30, { steps: 5 })
+    await page.mouse.up()
+    await page.waitForURL(/from=.*to=/)
+    const times = (): number => {
+      const { searchParams } = new URL(page.url())
+      return Date.parse(searchParams.get("to") ?? "") - Date.parse(searchParams.get("from") ?? "")
+    }
+    const zoomed = times()
+    await page.keyboard.press("+")
+    await expect.poll(times).toBeLessThan(zoomed)
+    await page.keyboard.press("-")
+    await page.keyboard.press("-")
+    await expect.poll(times).toBeGreaterThan(zoomed)
+    await page.keyboard.press("0")
+    await expect.poll(() => new URL(page.url()).search).toBe("")
+  })
+
+  test("a permalink opens its record, with its proof made in this browser", async () => {
+    const page = await open("?record=3")
+    await page.getByRole("heading", { name: "Record 3" }).waitFor()
+    await page.locator(".proof .badge[data-status=proved]").waitFor()
+    await page.getByText("the first time was trust").waitFor()
+    await page.getByText("What this does not show").click()
+    await page.getByText("only that these bytes were written").waitFor()
+    const line = await page.locator(".panel .raw").textContent()
+    const { line: stored } = (await (await fetch(`${served.url}v1/records/3`)).json()) as { line: string }
+    expect(line).toBe(stored)
+  })
+
+  test("the tail is live; scrolling pauses it, a pill counts, one key resumes", async () => {
+    await note("so that the list is long", 300)
+    const page = await open("")
+    await page.locator(".live[data-state=on]").waitFor()
+    await note("arrives at once")
+    await page.getByText("arrives at once").first().waitFor()
+    await page.locator(".scroll").evaluate((element) => element.scrollTo(0, 1_500))
+    await page.locator(".live[data-state=paused]").waitFor()
+    const before = await firstIndex(page)
+    await note("waits", 7)
+    await page.locator(".live .arrived", { hasText: "7 new" }).waitFor()
+    expect(await firstIndex(page)).toBe(before)
+    await page.keyboard.press("g")
+    await page.locator(".live[data-state=on]").waitFor()
+    await expect.poll(() => firstIndex(page)).toBe(served.hub.auditLog.size - 1)
+  })
+
+  test("from a crash one key leads into the channel's story, and one more to its cause", async () => {
+    const page = await open("?kind=turn_failed")
+    await page.locator(".row[id] .cell-index").first().click()
+    await page.getByRole("button", { name: "Walk to its cause" }).waitFor()
+    await page.keyboard.press("c")
+    await page.waitForURL(new RegExp(`view=channels.*id=${crashed}`))
+    await page.locator(".story-event[aria-selected=true]", { hasText: "turn_failed" }).waitFor()
+    await page.keyboard.press("c")
+    await page.locator(".story-event[aria-selected=true]", { hasText: "Please review this" }).waitFor()
+    expect(await page.locator(".lane-name").allTextContents()).toEqual(["hub", "editor", "reviewer"])
+  })
+
+  test("agents, network and integrity tell what the hub and the log know", async () => {
+    const page = await open("?view=agents")
+    await page.locator(".side-item", { hasText: "reviewer" }).click()
+    await page.getByText("limits.inbox.max_pending").waitFor()
+    await page.getByText("of at most 20 waiting").waitFor()
+    await page.locator(".side-item", { hasText: "researcher" }).click()
+    await page.getByRole("cell", { name: "research", exact: true }).waitFor()
+    await page.keyboard.press("4")
+    await page.locator(".graph .node", { hasText: "editor" }).waitFor()
+    expect(await page.locator(".graph .edge[data-failed=true]").count()).toBe(1)
+    await page.keyboard.press("5")
+    await page.getByRole("button", { name: "Check every line now" }).click()
+    await page.locator(".verdicts [data-verdict=conditional]").first().waitFor()
+    expect(await page.locator(".verdicts [data-verdict=false]").count()).toBe(0)
+  })
+
+  test("the query leaves as CSV, and as records with proofs that others can check", async () => {
+    const page = await open("?kind=turn_failed")
+    await page.locator(".row[id]").first().waitFor()
+    const download = async (item: string): Promise<string> => {
+      await page.keyboard.press("e")
+      const [file] = await Promise.all([
+        page.waitForEvent("download"),
+        page.getByRole("menuitem", { name: item }).click(),
+      ])
+      return readFileSync(await file.path(), "utf8")
+    }
+    const csv = await download("CSV of this query")
+    expect(csv.trim().split("\n")).toHaveLength(2)
+    expect(csv).toContain("turn_failed")
+    const evidence = parseEvidence(Buffer.from(await download("Lines with proofs")))
+    expect(evidence).toHaveLength(1)
+    for (const item of evidence) checkEvidence(item, logPolicy([formatVerifierKey(served.signer)]))
+  })
+
+  test("everything by keyboard: help, list, record, values, views", async () => {
+    const page = await open("")
+    await page.locator(".row[id]").first().waitFor()
+    await page.keyboard.press("?")
+    await page.getByRole("dialog", { name: "Keyboard" }).waitFor()
+    await page.keyboard.press("Escape")
+    await page.getByRole("dialog").waitFor({ state: "hidden" })
+    await page.keyboard.press("j")
+    await page.locator(".row[aria-selected=true]").waitFor()
+    for (const key of ["j", "j", "k", "Enter"]) await page.keyboard.press(key)
+    await page.locator(".proof .badge[data-status=proved]").waitFor()
+    const opened = new URL(page.url()).searchParams.get("record")
+    await page.keyboard.press("j")
+    await expect.poll(() => new URL(page.url()).searchParams.get("record")).toBe(String(Number(opened) - 1))
+    await page.keyboard.press("Escape")
+    await expect.poll(() => new URL(page.url()).search).toBe("")
+    await page.keyboard.press("m")
+    await page.getByRole("menu").waitFor()
+    await page.keyboard.press("ArrowDown")
+    await page.keyboard.press("ArrowUp")
+    await page.keyboard.press("Enter")
+    await page.locator(".chip").waitFor()
+    for (const [key, view] of [
+      ["2", "Channels"],
+      ["3", "Agents"],
+      ["4", "Network"],
+      ["5", "Integrity"],
+      ["1", "Records"],
+    ]) {
+      await page.keyboard.press(key ?? "")
+      await page.locator(".tab[aria-current=page]", { hasText: view ?? "" }).waitFor()
+    }
+    // Every control that a mouse has, a Tab reaches, and it has a name.
+    const nameless = await page
+      .locator("button:visible, input:visible, a:visible")
+      .evaluateAll((elements) =>
+        elements
+          .filter(
+            (element) =>
+              (element.textContent ?? "").trim() === "" &&
+              !element.hasAttribute("aria-label") &&
+              !element.hasAttribute("placeholder"),
+          )
+          .map((element) => element.outerHTML),
+      )
+    expect(nameless).toEqual([])
+  })
+
+  test("a token is asked for when the service wants one", async () => {
+    await using locked = await serve({
+      tamper: (request, response) => {
+        if (!new URL(request.url).pathname.startsWith("/v1/")) return response
+        if (request.headers.get("authorization") === "Bearer hunter2") return response
+        return new Response('{"code":"auth_failed","detail":"no"}', { status: 401 })
+      },
+    })
+    const page = await open("", locked.url)
+    await page.getByLabel("Token").fill("hunter2")
+    await page.getByRole("button", { name: "Go on" }).click()
+    await page.locator(".row[id]").first().waitFor()
+    // The browser itself reports the refusals.
+    troubles = troubles.filter((text) => !text.includes("401"))
+    await page.context().close()
+  })
+
+  test("a tampered line turns the badge red, and says so", async () => {
+    await using lying = await serve({
+      tamper: async (request, response) => {
+        if (!/\/v1\/records\/2$/.test(new URL(request.url).pathname)) return response
+        const answer = (await response.json()) as { line: string }
+        return Response.json({ ...answer, line: answer.line.replace("tell the truth", "tell a lie") })
+      },
+    })
+    for (let n = 0; n < 4; n++) {
+      await lying.hub.auditLog.append({ at: AT, kind: "noted", text: "tell the truth", n })
+    }
+    const page = await open("?record=1", lying.url)
+    await page.locator(".proof .badge[data-status=proved]").waitFor()
+    await page.keyboard.press("k")
+    await page.locator(".proof .badge[data-status=refused]").waitFor()
+    await page.getByText("leads to another root").waitFor()
+    await page.screenshot({ path: shotPath("tampered-1280-light") })
+    await page.context().close()
+  })
+
+  test("a rewritten history turns the whole page's badge red, with evidence that convinces others", async () => {
+    const signer = generateSignerKey("hansard.example/log", "log", systemRandom)
+    const tell = async (server: Served, text: string, count: number): Promise<void> => {
+      for (let n = 0; n < count; n++) await server.hub.auditLog.append({ at: AT, kind: "noted", text, n })
+      await server.hub.auditLog.checkpoint()
+    }
+    await using honest = await serve({ signer })
+    await tell(honest, "what happened", 3)
+    const page = await open("", honest.url)
+    await page.locator(".top .badge[data-status=verified]").waitFor()
+    const port = Number(new URL(honest.url).port)
+    await honest[Symbol.asyncDispose]()
+    await using forked = await serve({ signer, port })
+    await tell(forked, "what did not", 9)
+    await page.goto(`${forked.url}?view=integrity`)
+    await page.locator(".top .badge[data-status=refused]").waitFor()
+    const [file] = await Promise.all([
+      page.waitForEvent("download"),
+      page.getByRole("button", { name: "Save the evidence" }).click(),
+    ])
+    const evidence = parseForkEvidence(readFileSync(await file.path()))
+    expect(checkForkEvidence(evidence, [signer])).toMatchObject({ origin: "hansard.example/log" })
+    await page.context().close()
+    // The tail of the first server ended with it.
+    troubles = troubles.filter((text) => !text.includes("ERR_"))
+  })
+
+  test.each([
+    ["1280", "light"],
+    ["1280", "dark"],
+    ["360", "light"],
+    ["360", "dark"],
+  ] as const)("fits at %s pixels, %s; screenshots are kept", async (width, colorScheme) => {
+    const size = { width: Number(width), height: width === "360" ? 760 : 800 }
+    const page = await open("", served.url, { viewport: size, colorScheme })
+    const shoot = async (name: string): Promise<void> => {
+      const wide = await page.evaluate("document.documentElement.scrollWidth")
+      expect(wide, name).toBe(size.width)
+      await page.screenshot({ path: shotPath(`${name}-${width}-${colorScheme}`) })
+    }
+    await page.locator(".row[id]").first().waitFor()
+    await page.locator(".top .badge[data-status=verified]").waitFor()
+    await shoot("records")
+    await page.keyboard.press("?")
+    await page.getByRole("dialog").waitFor()
+    await shoot("help")
+    await page.goto(`${served.url}?kind=turn_failed`)
+    await page.locator(".row[id] .cell-time").first().waitFor()
+    await page
+      .locator(".row[id]")
+      .first()
+      .click({ position: { x: 4, y: 4 } })
+    await page.locator(".proof .badge[data-status=proved]").waitFor()
+    await shoot("record")
+    await page.goto(`${served.url}?view=channels&id=${crashed}`)
+    await page.locator(".story-event").first().waitFor()
+    await shoot("story")
+    await page.goto(`${served.url}?view=agents`)
+    await page.locator(".side-item").first().click()
+    await page.locator(".card").first().waitFor()
+    await shoot("agents")
+    await page.goto(`${served.url}?view=network`)
+    await page.locator(".graph .node").first().waitFor()
+    await shoot("network")
+    await page.goto(`${served.url}?view=integrity`)
+    await page.locator(".top .badge[data-status=verified]").waitFor()
+    await shoot("integrity")
+  })
+})
