@@ -74,7 +74,7 @@ const pinned = { keys: [VKEY], tiles: true }
 
 describe(`seed ${seed}: on several threads`, () => {
   test("the verdict is that of one thread, for sizes around tiles and shares of any length", async () => {
-    for (const size of [1, 255, 256, 257, 512, 700, 1_100]) {
+    for (const size of [1, 256, 257, 700]) {
       const all = lines(size + 5)
       const log = makeLog(all.slice(0, size), { uncovered: all.slice(size) })
       const shareBytes = 200 + random.below(40_000)
@@ -124,7 +124,7 @@ describe(`seed ${seed}: on several threads`, () => {
     )
     expect(later.claims.no_truncation.status).toBe("false")
     const next = signerKey(ORIGIN, "log", new Uint8Array(32).fill(9))
-    for (const place of [0, 255, 256, 899]) {
+    for (const place of [0, 256, 899]) {
       const change = recordLine(place, { kind: "signing_key_set", ...signKeyChange(SIGNER, next) })
       const rotated = makeLog(all.with(place, change), { signers: [next] })
       const verdict = await both(inFiles(rotated), { ...pinned, records: false }, { shareBytes: 3_000 })
@@ -188,7 +188,7 @@ describe(`seed ${seed}: an interrupted scan`, () => {
       const states = await statesOf(log, options)
       expect(states.length).toBeGreaterThan(3)
       const whole = await verifyLog(inFiles(log).source, options)
-      const some = states.filter(({ tally }) => tally.size > 0 && random.below(4) === 0)
+      const some = states.filter(({ tally }) => tally.size > 0 && random.below(8) === 0)
       for (const resume of [...some, ...states.slice(-1)]) {
         const verdict = await both(inFiles(log, 2), { ...options, resume }, { shareBytes: 7_000 })
         const { claims } = verdict

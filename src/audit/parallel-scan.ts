@@ -1,7 +1,7 @@
 /** Verification on several threads, for logs in files of this machine: what `scanLog` finds, in a part of the time. */
 import { closeSync, fstatSync, openSync, statSync } from "node:fs"
 import { Worker } from "node:worker_threads"
-import { HASH_BYTES, digestAt } from "../core/hash-types.ts"
+import { HASH_BYTES, type Digest } from "../core/hash-types.ts"
 import { TILE_WIDTH } from "../core/tile.ts"
 import { ScanLedger, type Scan, type Scanning, type ScanOptions } from "../core/verify-scan.ts"
 import type { KnowledgeStore } from "../store/contract.ts"
@@ -11,12 +11,12 @@ import { COUNTS, TAKEN, type FilePart, type ScanMessage, type ScanWork } from ".
 import type { Stretch } from "./stretch.ts"
 
 /** Of the log's bytes, that a thread takes at a time. */
-const SHARE_BYTES = 2 * 2 ** 20
+const SHARE_BYTES = 4 * 2 ** 20
 
 export interface ParallelOptions {
   /** How many threads hash, beside this one, which does little. */
   readonly threads: number
-  /** In bytes; for tests. Default 2 MiB. */
+  /** In bytes; for tests. Default 4 MiB. */
   readonly shareBytes?: number
 }
 
@@ -71,7 +71,7 @@ export async function partsOfStore(
 }
 
 /**
- * Scans on worker threads. Memory: some shares of 2 MiB a thread, and four bytes for each share of the log.
+ * Scans on worker threads. Memory: some shares of 4 MiB a thread, and four bytes for each share of the log.
  *
  * Where it cannot do what `scanLog` does (a line that is longer than any record, a file that became shorter, a worker
  * that died) it gives up, and `verifyLog` reads the log in one thread.
@@ -92,7 +92,7 @@ export function parallelScan(
     if (offset >= end) return undefined
     const shares = Math.ceil((end - offset) / shareBytes)
     const shared = new Int32Array(new SharedArrayBuffer((COUNTS + shares) * Int32Array.BYTES_PER_ELEMENT))
-    const { size = 0, rootsAt, records, tiles } = options
+    const { size = 0, rootsAt, keys, records, tiles } = options
     const work: ScanWork = {
       parts,
       offset,
@@ -100,7 +100,7 @@ export function parallelScan(
       end,
       shareBytes,
       shares,
-      options: { size, limit: ledger.limit, rootsAt, records, tiles },
+      options: { size, limit: ledger.limit, rootsAt, records, keyChanges: keys.length > 0, tiles },
       shared,
       ahead: 2 * threads,
     }
@@ -145,18 +145,26 @@ async function gather(
 function take(ledger: ScanLedger, { hashes, found, coveredEnd, tileEnd }: Stretch): void {
   for (const { leaves, roots } of hashes) {
     if (roots === undefined) {
-      for (let at = 0; at < leaves.length; at += HASH_BYTES) ledger.tally.leaf(digestAt(leaves, at))
+      for (const digest of digestsIn(leaves)) ledger.tally.leaf(digest)
       continue
     }
     const tileBytes = TILE_WIDTH * HASH_BYTES
-    for (let n = 0; n < roots.length / HASH_BYTES; n++) {
-      const own = leaves?.subarray(n * tileBytes, (n + 1) * tileBytes)
-      ledger.tally.tile(digestAt(roots, n * HASH_BYTES), own)
+    for (const [n, root] of digestsIn(roots).entries()) {
+      ledger.tally.tile(root, leaves?.subarray(n * tileBytes, (n + 1) * tileBytes))
     }
   }
   ledger.find(found)
   for (const place of [tileEnd, coveredEnd])
     if (place !== undefined) ledger.endLine(place.index - 1, place.offset)
+}
+
+/** As `digestAt` gives them, in a tenth of the time. */
+function digestsIn(hashes: Uint8Array): Digest[] {
+  const bytes = Buffer.from(hashes.buffer, hashes.byteOffset, hashes.length)
+  return Array.from(
+    { length: hashes.length / HASH_BYTES },
+    (_, n) => bytes.toString("latin1", n * HASH_BYTES, (n + 1) * HASH_BYTES) as Digest,
+  )
 }
 
 /** The workers, and what they have sent. */

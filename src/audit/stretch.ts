@@ -22,6 +22,8 @@ export interface StretchOptions {
   readonly rootsAt: readonly number[]
   /** Whether each line is parsed. */
   readonly records: boolean
+  /** Whether changes of key are looked for when not each line is. */
+  readonly keyChanges: boolean
   /** Whether the leaves of whole tiles are wanted as well as their roots. */
   readonly tiles: boolean
 }
@@ -134,14 +136,18 @@ export class StretchReader {
     }
     // What is read when not all is read: the first and the last record, and what may be a change of key.
     const wanted = new Set([0 - firstIndex, size - 1 - firstIndex].filter((i) => i >= 0 && i < count))
-    const end = ends[count] ?? 0
-    for (let at = bytes.indexOf(SIGNING_KEY_SET); at !== -1 && at < end;) {
-      const i = lineAt(ends, count, at)
-      if (i >= 0) wanted.add(i)
-      at = bytes.indexOf(SIGNING_KEY_SET, Math.max(at + 1, ends[i + 1] ?? 0))
-    }
+    if (this.#options.keyChanges) for (const i of linesWith(SIGNING_KEY_SET, lines)) wanted.add(i)
     for (const i of [...wanted].sort((a, b) => a - b)) read(i)
     return reader.take()
+  }
+}
+
+function* linesWith(text: string, { bytes, ends, count }: Lines): Generator<number, void, undefined> {
+  const end = ends[count] ?? 0
+  for (let at = bytes.indexOf(text); at !== -1 && at < end;) {
+    const i = lineAt(ends, count, at)
+    if (i >= 0) yield i
+    at = bytes.indexOf(text, Math.max(at + 1, ends[i + 1] ?? 0))
   }
 }
 

@@ -57,7 +57,7 @@ export interface ScanOptions {
   readonly size: LogSize | undefined
   /** Sizes at which roots are wanted. */
   readonly rootsAt: readonly number[]
-  /** Whose changes are followed. */
+  /** Whose changes are followed; none when it does not matter. */
   readonly keys: readonly VerifierKey[]
   /** Whether each line is parsed: to tell all lines that are no records, and all times. */
   readonly records: boolean
@@ -88,7 +88,7 @@ export type Scanning = (source: LogSource, options: ScanOptions) => Promise<Scan
 
 /** @throws the signal's reason; whatever the source rejects with when its medium fails. */
 export async function scanLog(source: LogSource, options: ScanOptions): Promise<Scan> {
-  const { size = 0, records, signal } = options
+  const { size = 0, keys, records, signal } = options
   const ledger = new ScanLedger(source, options)
   const cutter = new LineCutter(ledger.place)
   const search = new KeyChangeSearch()
@@ -106,7 +106,7 @@ export async function scanLog(source: LogSource, options: ScanOptions): Promise<
     for await (const block of source.lines(options.size, ledger.place)) {
       signal?.throwIfAborted()
       bytes += block.bytes.length
-      mayChangeKey = !records && search.mayBeIn(block.bytes, block.bytes.includes(NEWLINE))
+      mayChangeKey = !records && keys.length > 0 && search.mayBeIn(block.bytes, block.bytes.includes(NEWLINE))
       cutter.push(block.bytes, onLine)
       ledger.find(reader.take())
       await ledger.settle(cutter.count, bytes)

@@ -70,6 +70,11 @@ function chainTo(key: VerifierKey, keys: readonly VerifierKey[], keyChanges: rea
   return chain
 }
 
+/** Whether a signature claims to be by one of the keys. */
+export function isSignedByOneOf({ note, origin }: SignedHead, keys: readonly VerifierKey[]): boolean {
+  return keys.some((key) => key.name === origin && namesIn(note, key))
+}
+
 export interface KnownKeys {
   readonly keys: readonly VerifierKey[]
   /** Whether the caller vouches for `keys`. */

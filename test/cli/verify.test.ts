@@ -1,19 +1,24 @@
-import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
+import { setTimeout as sleep } from "node:timers/promises"
 import { beforeAll, expect, test } from "vitest"
+import { signCheckpoint } from "../../src/core/checkpoint.ts"
+import { TreeFrontier } from "../../src/core/frontier.ts"
 import { formatVerifierKey } from "../../src/core/key.ts"
+import { noteSigner } from "../../src/core/note.ts"
 import {
   makeLog,
   ORIGIN,
   OTHER_SIGNER,
   recordLine,
   recordLines,
+  SIGNER,
   rowsOf,
   VKEY,
   WITNESS,
   type MadeLog,
 } from "../ledger/make-log.ts"
-import { build, hansard, tempFolder, type Done } from "./run.ts"
+import { build, hansard, Running, tempFolder, type Done } from "./run.ts"
 
 beforeAll(build, 120_000)
 
@@ -167,3 +172,47 @@ test("fsck: names the first bad byte, and changes nothing", () => {
   expect(bad).toMatchObject({ status: 1, stdout: expect.stringContaining("audit/tree/0, byte 77") })
   expect(readFileSync(row)).toEqual(bytes)
 })
+
+test("verify: interrupted, it goes on from there, and says what that is conditional on", async () => {
+  const folder = tempFolder()
+  put(folder, makeLog(lines))
+  // A log that takes a while: 24 MiB of lines that are no records, under a checkpoint of their own.
+  const log = join(folder, "store/audit/audit.jsonl")
+  const tree = new TreeFrontier()
+  const line = Buffer.from(`{"x": "${"y".repeat(90)}"}`)
+  for (let i = 0; i < 240_000; i++) tree.appendRecord(line)
+  writeFileSync(log, Buffer.alloc(240_000 * (line.length + 1), `${line.toString()}\n`))
+  const head = { origin: ORIGIN, size: tree.size, root: tree.root() }
+  writeFileSync(join(folder, "store/audit/checkpoint"), signCheckpoint(head, [noteSigner(SIGNER)]))
+  const state = join(folder, "state.json")
+  const args = ["verify", "--dir", folder, "--state", state, "--key", VKEY, "--records"]
+  for (let delay = 300; ; delay *= 1.3) {
+    rmSync(state, { force: true })
+    const running = new Running(args)
+    await sleep(delay)
+    running.child.kill("SIGINT")
+    const status = await running.ended
+    // `null`: before it could listen to signals.
+    expect([0, 1, 2, null], running.stderr).toContain(status)
+    if (existsSync(state) && running.stderr.includes("interrupted after")) {
+      expect(running.stderr).toMatch(
+        /interrupted after \d+ records \(.*\)\n {2}hint: The same command goes on/,
+      )
+      break
+    }
+    // Too early: nothing was read; or too late. The machine decides.
+    if (delay > 20_000) throw new Error("never interrupted in the middle")
+    if (status === 0) delay = 300
+  }
+  expect(statSync(state).mode & 0o777).toBe(0o600)
+  const done = hansard([...args, "--json"])
+  const { claims } = JSON.parse(done.stdout) as Told
+  expect(claims["integrity"]).toMatchObject({
+    status: "conditional",
+    on: expect.stringMatching(/^the first \d+ lines being as an interrupted run read them at 20/) as string,
+  })
+  expect(JSON.parse(readFileSync(state, "utf8"))).toMatchObject({ unfinished: {} })
+  expect((JSON.parse(hansard([...args, "--json"]).stdout) as Told).claims["integrity"]).toMatchObject({
+    status: "proved",
+  })
+}, 120_000)
