@@ -9,14 +9,20 @@ import { parseArgs } from "node:util"
 import { benchAppend } from "./append.ts"
 import type { Bench } from "./bench.ts"
 import { describeMachine } from "./measure.ts"
+import { benchQuery } from "./query.ts"
 import { formatTable, writeResults } from "./report.ts"
 import type { Report } from "./report.ts"
+import { benchStats } from "./stats.ts"
+import { benchText } from "./text.ts"
 import { benchVerify } from "./verify.ts"
 
 /** A benchmark is added here, and nowhere else. */
 const BENCHES: Readonly<Record<string, Bench>> = {
   append: benchAppend,
   verify: benchVerify,
+  query: benchQuery,
+  stats: benchStats,
+  text: benchText,
 }
 
 const { values, positionals } = parseArgs({
