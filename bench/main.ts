@@ -10,6 +10,8 @@ import { benchAppend } from "./append.ts"
 import type { Bench } from "./bench.ts"
 import { describeMachine } from "./measure.ts"
 import { benchQuery } from "./query.ts"
+import { benchOpen } from "./open.ts"
+import { benchParse } from "./parse.ts"
 import { formatTable, writeResults } from "./report.ts"
 import type { Report } from "./report.ts"
 import { benchStats } from "./stats.ts"
@@ -19,6 +21,8 @@ import { benchVerify } from "./verify.ts"
 /** A benchmark is added here, and nowhere else. */
 const BENCHES: Readonly<Record<string, Bench>> = {
   append: benchAppend,
+  open: benchOpen,
+  parse: benchParse,
   verify: benchVerify,
   query: benchQuery,
   stats: benchStats,

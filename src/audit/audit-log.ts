@@ -4,6 +4,7 @@ import { silentLogger } from "../core/logger.ts"
 import type { Logger } from "../core/logger.ts"
 import { systemClock, systemTimers } from "../core/system.ts"
 import type { KnowledgeStore } from "../store/contract.ts"
+import { Flattened } from "./flattened.ts"
 import { entriesOfBatch } from "./extent.ts"
 import type { DurableBatch } from "./extent.ts"
 import { StoredEvidence } from "./evidence.ts"
@@ -15,7 +16,7 @@ import { bytesOfReadyLine, linesOfMany } from "./incoming.ts"
 import { Ledger } from "./ledger.ts"
 import type { PublishedCheckpoint } from "./ledger.ts"
 import { countStats, queryPage, searchLog } from "./query.ts"
-import { readEntries } from "./read.ts"
+import { readBatches } from "./read.ts"
 import type { TornTail } from "./recover.ts"
 import { Subscribers } from "./subscribers.ts"
 import { tailEntries } from "./tail.ts"
@@ -26,6 +27,7 @@ import type {
   AppendReceipt,
   AuditLogOptions,
   AuditRecord,
+  EntriesOptions,
   LogEntry,
   LogStats,
   QueryOptions,
@@ -34,6 +36,7 @@ import type {
   StatsOptions,
   Subscriber,
 } from "./types.ts"
+import { wholeNumber } from "./whole-number.ts"
 import { LogWriter } from "./writer.ts"
 
 const DEFAULT_SUBSCRIBER_TIMEOUT_MS = 5_000
@@ -194,22 +197,18 @@ export class AuditLog extends HubRecorder implements AsyncDisposable {
   /** Every record, parsed, in memory. Empty when there is no log. @throws TamperedError at a line that is no record. */
   async readAll(): Promise<AuditRecord[]> {
     const records: AuditRecord[] = []
-    for await (const entry of this.entries()) records.push(entry.record)
+    for await (const batch of this.#batches({})) for (const { record } of batch) records.push(record)
     return records
   }
 
   /**
-   * The entries `[from, to)`, by default all that are there when the reading starts; in constant memory.
+   * The entries `[from, to)`, by default all that are there when the reading starts; in constant memory. An entry that
+   * is kept keeps some 64 KiB of text beside it, until its `line` is asked for.
    *
    * @throws TamperedError at the first line that is not a record, after everything before it was yielded.
    */
-  async *entries(
-    options: { readonly from?: number; readonly to?: number; readonly signal?: AbortSignal } = {},
-  ): AsyncGenerator<LogEntry, void, undefined> {
-    const from = wholeNumber(options.from ?? 0, "from")
-    const to = wholeNumber(options.to ?? Number.MAX_SAFE_INTEGER, "to")
-    await this.#openToRead()
-    yield* readEntries(this.#storage.files, this.#storage.extent, { from, to, signal: options.signal })
+  entries(options: EntriesOptions = {}): AsyncGenerator<LogEntry, void, undefined> {
+    return new Flattened(this.#batches(options))
   }
 
   /**
@@ -336,6 +335,13 @@ export class AuditLog extends HubRecorder implements AsyncDisposable {
     )
   }
 
+  async *#batches(options: EntriesOptions): AsyncGenerator<readonly LogEntry[], void, undefined> {
+    const from = wholeNumber(options.from ?? 0, "from")
+    const to = wholeNumber(options.to ?? Number.MAX_SAFE_INTEGER, "to")
+    await this.#openToRead()
+    yield* readBatches(this.#storage.files, this.#storage.extent, { from, to, signal: options.signal })
+  }
+
   #tell(batch: DurableBatch): Promise<void> | undefined {
     if (this.#subscribers.count === 0) return undefined
     return this.#subscribers.tell(() => entriesOfBatch(batch))
@@ -390,11 +396,4 @@ export class AuditLog extends HubRecorder implements AsyncDisposable {
       await this.#storage.close()
     }
   }
-}
-
-function wholeNumber(value: number, name: string): number {
-  if (!Number.isSafeInteger(value) || value < 0) {
-    throw new InvalidInputError(`${name} must be a whole number from 0, not ${value}`)
-  }
-  return value
 }

@@ -48,3 +48,32 @@ class LazyEntry implements LogEntry {
     }
   }
 }
+
+/** An entry of a block that was parsed as a whole. */
+export class ParsedEntry implements LogEntry {
+  readonly index: number
+  readonly offset: number
+  readonly record: AuditRecord
+  #text: string
+  readonly #start: number
+  readonly #end: number
+  #line: string | undefined
+
+  /** The line is `text` from `start` to `end`. */
+  constructor(index: number, offset: number, record: AuditRecord, text: string, start: number, end: number) {
+    this.index = index
+    this.offset = offset
+    this.record = record
+    this.#text = text
+    this.#start = start
+    this.#end = end
+  }
+
+  get line(): string {
+    if (this.#line === undefined) {
+      this.#line = this.#text.slice(this.#start, this.#end)
+      this.#text = ""
+    }
+    return this.#line
+  }
+}

@@ -17,6 +17,14 @@ export interface LogEntry {
   readonly record: AuditRecord
 }
 
+export interface EntriesOptions {
+  /** First index, inclusive. Default 0. */
+  readonly from?: number
+  /** Last index, exclusive. Default: the size of the log when the reading starts. */
+  readonly to?: number
+  readonly signal?: AbortSignal
+}
+
 /** Says that a record is durable. */
 export interface AppendReceipt {
   readonly index: number

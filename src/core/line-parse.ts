@@ -73,6 +73,53 @@ function parseJson(text: string, reviver: Reviver | undefined): unknown {
 const QUOTE = 0x22
 const BACKSLASH = 0x5c
 
+/**
+ * Many lines at once: `[`, the lines with commas between, `]`. An eighth faster than line by line.
+ *
+ * `undefined` when it is not certain that this gives what {@link parseLine} gives for each line; then parse each. It is
+ * certain when the whole is an array of as many objects as there are lines, each line begins with `{` and ends with `}`,
+ * and in no line `}`, a comma and `{` follow one another. For then no comma inside a line can be one between two
+ * elements, so all commas that we put in are; whatever is in a line, it cannot reach into its neighbour.
+ *
+ * @param ends where each line ends in `joined`: there stands our comma, or at the end our bracket
+ */
+export function parseJoinedLines(
+  joined: string,
+  ends: readonly number[],
+): Readonly<Record<string, unknown>>[] | undefined {
+  let start = 1
+  for (const end of ends) {
+    if (joined.charCodeAt(start) !== OPEN || joined.charCodeAt(end - 1) !== CLOSE) return undefined
+    for (let at = joined.indexOf("}", start); at < end - 1; at = joined.indexOf("}", at + 1)) {
+      if (opensAnother(joined, at + 1)) return undefined
+    }
+    start = end + 1
+  }
+  if (hasEscapedKey(joined)) return undefined
+  let values: unknown
+  try {
+    values = JSON.parse(joined)
+  } catch {
+    return undefined
+  }
+  if (!Array.isArray(values) || values.length !== ends.length) return undefined
+  for (const value of values as unknown[]) {
+    if (typeof value !== "object" || value === null || Array.isArray(value)) return undefined
+  }
+  return values as Readonly<Record<string, unknown>>[]
+}
+
+const OPEN = 0x7b
+const CLOSE = 0x7d
+
+const COMMA_AND_OBJECT = /[\t\r ]*,[\t\r ]*\{/y
+
+/** Whether a comma and then `{` stand at `at`, with nothing but space around. */
+function opensAnother(text: string, at: number): boolean {
+  COMMA_AND_OBJECT.lastIndex = at
+  return COMMA_AND_OBJECT.test(text)
+}
+
 /** Jumps from one string with an escape to the next. In JSON a backslash stands only in strings. */
 function hasEscapedKey(text: string): boolean {
   for (let at = text.indexOf("\\"); at !== -1; at = text.indexOf("\\", at)) {

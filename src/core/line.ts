@@ -4,5 +4,5 @@
  */
 export { encodeLine } from "./line-encode.ts"
 export { encodeLineFitting } from "./line-fit.ts"
-export { parseLine, parseRecord } from "./line-parse.ts"
+export { parseJoinedLines, parseLine, parseRecord } from "./line-parse.ts"
 export { MAX_LINE_BYTES } from "./line-text.ts"
