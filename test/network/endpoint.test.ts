@@ -1,40 +1,11 @@
 import { describe, expect, test } from "vitest"
 import { WebSocket } from "ws"
-import type { Envelope, JsonObject } from "../../src/model/index.ts"
+import type { Envelope } from "../../src/model/index.ts"
 import { MAX_FRAME_BYTES, MAX_OVERSIZE_BYTES } from "../../src/wire/index.ts"
+import { converse } from "./scenes.ts"
 import { RawPeer, serveHub } from "./world.ts"
 
 const TEXT = "ag2.msg.text"
-
-/** A conversation of two agents on one socket, which answers its own invitation. */
-async function conversation(peer: RawPeer): Promise<{ channel: string; alice: string; bob: string }> {
-  const alice = await peer.register("alice")
-  const bob = await peer.register("bob")
-  const creating = peer.ask("create_channel", {
-    creator_id: alice,
-    manifest_type: "conversation",
-    participants: [alice, bob],
-    required_acks: null,
-    ttl: null,
-    knobs: null,
-    intent: null,
-    labels: null,
-  })
-  const invite = await peer.next(({ kind }) => kind === "notify")
-  const { channel_id, envelope_id } = invite["envelope"] as unknown as Envelope
-  await peer.ask("post_envelope", {
-    envelope: {
-      channel_id,
-      sender_id: bob,
-      audience: null,
-      event_type: "ag2.channel.invite.ack",
-      event_data: { channel_id },
-      causation_id: envelope_id,
-    },
-  })
-  const metadata = (await creating) as JsonObject
-  return { channel: String(metadata["channel_id"]), alice, bob }
-}
 
 describe("a peer without negotiation gets AG2's frames and nothing else", () => {
   test("ping is answered", async () => {
@@ -65,14 +36,14 @@ describe("a peer without negotiation gets AG2's frames and nothing else", () => 
   test("W-4: a creator and an invitee on one socket open a channel together", async () => {
     const { server } = await serveHub()
     const peer = await RawPeer.connect(server.hubUrl)
-    const { channel } = await conversation(peer)
+    const { channel } = await converse(peer)
     expect(await peer.ask("get_channel", { channel_id: channel })).toMatchObject({ state: "active" })
   })
 
   test("the registration is answered before anything is delivered to the new identity", async () => {
     const { server } = await serveHub()
     const peer = await RawPeer.connect(server.hubUrl)
-    await conversation(peer)
+    await converse(peer)
     const kinds = peer.received.map(({ kind }) => kind)
     expect(kinds.slice(0, 2)).toEqual(["response", "response"])
   })
@@ -80,7 +51,7 @@ describe("a peer without negotiation gets AG2's frames and nothing else", () => 
   test("hello is answered by welcome with two fields, then the unacknowledged is replayed", async () => {
     const { server, hub } = await serveHub()
     const first = await RawPeer.connect(server.hubUrl)
-    const { channel, alice, bob } = await conversation(first)
+    const { channel, alice, bob } = await converse(first)
     const sent = await first.ask("post_envelope", {
       envelope: { channel_id: channel, sender_id: alice, event_type: TEXT, event_data: { text: "hello" } },
     })
@@ -134,7 +105,7 @@ describe("S-1: a socket acts only for the identities that it has proved", () => 
   test("a stranger's socket can post, close and report for nobody", async () => {
     const { server } = await serveHub()
     const owner = await RawPeer.connect(server.hubUrl)
-    const { channel, alice } = await conversation(owner)
+    const { channel, alice } = await converse(owner)
     const stranger = await RawPeer.connect(server.hubUrl)
     const attempts: [string, object][] = [
       [
@@ -285,7 +256,7 @@ describe("negotiation", () => {
     const first = await RawPeer.connect(server.hubUrl)
     first.send(opening)
     const { session } = await first.next()
-    const { channel, alice, bob } = await conversation(first)
+    const { channel, alice, bob } = await converse(first)
     const post = {
       envelope: { channel_id: channel, sender_id: alice, event_type: TEXT, event_data: { text: "once" } },
     }
@@ -335,7 +306,7 @@ describe("negotiation", () => {
 test("on closing every peer is told, and requests under way are answered", async () => {
   const { server, hub } = await serveHub()
   const peer = await RawPeer.connect(server.hubUrl)
-  const { channel, alice } = await conversation(peer)
+  const { channel, alice } = await converse(peer)
   const posting = peer.request("post_envelope", {
     envelope: { channel_id: channel, sender_id: alice, event_type: TEXT, event_data: {} },
   })
