@@ -5,12 +5,14 @@ import { formatVerifierKey, type Logger } from "../core/index.ts"
 import { systemClock } from "../core/system.ts"
 import type { Hub } from "../hub/index.ts"
 import { createHandler, TokenBook, tokenAccess, Viewer, type ServiceHandler } from "../server/index.ts"
-import { FileStore } from "../store/index.ts"
+import { FileStore, type KnowledgeStore } from "../store/index.ts"
 import { loadVerifierKey } from "./keys.ts"
 
 export interface ServiceOptions {
   readonly dir: string
   readonly hub: Hub
+  /** The hub's. */
+  readonly store: KnowledgeStore
   /** Whoever is on this machine needs no token. */
   readonly trustLocal: boolean
   /** Whether every use of the log is recorded in a second one. */
@@ -54,6 +56,7 @@ export class Service implements AsyncDisposable {
     const viewer = await Viewer.open()
     const handler = createHandler(hub.auditLog, {
       hub,
+      store: options.store,
       authorize: tokenAccess({ tokens, clock: systemClock, trustLocal }),
       stopping,
       logger,

@@ -48,7 +48,7 @@ export async function openWorld(options: WorldOptions = {}): Promise<World> {
       ...audit,
     }))
   const stopping = new AbortController()
-  const handler = createHandler(log, { vkey, stopping: stopping.signal, ...handlerOptions })
+  const handler = createHandler(log, { store, vkey, stopping: stopping.signal, ...handlerOptions })
   const { server, url, close } = await listen(
     (incoming, outgoing) => void nodeListener(handler)(incoming, outgoing),
   )

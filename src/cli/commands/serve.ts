@@ -69,6 +69,7 @@ async function serve(shell: Shell, options: ServeOptions): Promise<void> {
   })
   await using service = await Service.open({
     dir: options.dir,
+    store,
     hub,
     trustLocal: isLocalHost(host),
     accessLog: options.accessLog === true,

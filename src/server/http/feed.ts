@@ -61,7 +61,7 @@ export class Feed {
   #stretches: Stretch[] = []
   #keptBytes = 0
   #next = 0
-  #readers = 0
+  readonly #positions = new Map<object, () => number>()
   #stop: AbortController | undefined
   #changed: PromiseWithResolvers<void> = Promise.withResolvers()
   #failure: unknown
@@ -75,7 +75,7 @@ export class Feed {
   }
 
   get readers(): number {
-    return this.#readers
+    return this.#positions.size
   }
 
   /** The index that the next stretch begins with. */
@@ -92,14 +92,24 @@ export class Feed {
     return this.#failure
   }
 
-  /** Follows the log from its present end, if nobody did, until the last reader has left. */
-  join(): Disposable {
-    if (this.#readers++ === 0) this.#start()
-    let isHere = true
+  /** In records: how far the slowest reader is behind the log's end. */
+  get lag(): number {
+    const slowest = Math.min(this.#log.size, ...[...this.#positions.values()].map((position) => position()))
+    return Math.max(0, this.#log.size - slowest)
+  }
+
+  /**
+   * Follows the log from its present end, if nobody did, until the last reader has left.
+   *
+   * @param position tells where the reader stands, when somebody asks
+   */
+  join(position: () => number): Disposable {
+    const reader = {}
+    this.#positions.set(reader, position)
+    if (this.#positions.size === 1) this.#start()
     return {
       [Symbol.dispose]: () => {
-        if (isHere && --this.#readers === 0) this.#stop?.abort()
-        isHere = false
+        if (this.#positions.delete(reader) && this.#positions.size === 0) this.#stop?.abort()
       },
     }
   }

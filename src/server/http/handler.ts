@@ -5,6 +5,7 @@ import { invariant } from "../../core/errors.ts"
 import { InvalidInputError, silentLogger, systemClock, systemTimers } from "../../core/index.ts"
 import type { Clock, Logger, Timers } from "../../core/index.ts"
 import type { Hub } from "../../hub/index.ts"
+import type { KnowledgeStore } from "../../store/contract.ts"
 import {
   localOnly,
   requireAll,
@@ -17,6 +18,8 @@ import { AccessLog } from "./access-log.ts"
 import { immutable, respond, SECURITY_HEADERS, UNCACHED } from "./caching.ts"
 import { CheckpointEvents } from "./checkpoint-events.ts"
 import { Feed } from "./feed.ts"
+import { IdempotencyKeys } from "./idempotency.ts"
+import { Metrics } from "./metrics.ts"
 import { openApiOf } from "./openapi.ts"
 import { problemOf, problemResponse, RequestRefused } from "./problems.ts"
 import type { Viewer } from "../viewer.ts"
@@ -38,6 +41,8 @@ export interface HandlerOptions {
   readonly vkey?: string
   /** The page, at the base path and a slash. It holds no data, so everybody gets it. Default: none. */
   readonly viewer?: Viewer
+  /** Keeps the keys of requests to append. Default: none, and a request with an `Idempotency-Key` is refused. */
+  readonly store?: KnowledgeStore
   /** A second log, which the handler does not close: every use of the first is recorded there. Default: none. */
   readonly accessLog?: AuditLog
   /** How often a reader may ask; who is not told apart by a token is by its address. Default: {@link DEFAULT_RATE}. */
@@ -68,18 +73,23 @@ export function createHandler(log: AuditLog, options: HandlerOptions = {}): Serv
   }
   const timers = options.timers ?? systemTimers
   const logger = options.logger ?? silentLogger
+  const clock = options.clock ?? systemClock
+  const feed = new Feed(log, { timers, logger })
+  const { store } = options
   const service: Service = {
     log,
     hub: options.hub,
     vkey: options.vkey ?? null,
-    feed: new Feed(log, { timers, logger }),
+    feed,
     checkpoints: new CheckpointEvents(log),
-    clock: options.clock ?? systemClock,
+    metrics: new Metrics(log, feed, clock),
+    keys: store === undefined ? undefined : new IdempotencyKeys(store, log, clock),
+    clock,
     timers,
     logger,
     stopping: options.stopping ?? new AbortController().signal,
   }
-  const gate = gateOf(options, service.clock)
+  const gate = gateOf(options, clock)
   const app = appOf(service, gate, basePath, options.viewer)
   return async (request, info = {}) => await app.fetch(request, { info })
 }
@@ -154,16 +164,9 @@ function appOf(
         const params = paramsOf(route, context.req.param(), context.req.path.slice(basePath.length))
         return await route.handle(service, { request, access, query, params, signal: request.signal })
       }
-      if (route.needs === null) return await answer(NOBODY)
-      let access: Access | undefined
-      let response: Response
-      try {
-        access = await gate.enter(route, request, info)
-        response = await answer(access)
-      } catch (error) {
-        response = refused(error)
-      }
-      await gate.leave(request, info, access, response.status)
+      const begun = service.clock()
+      const response = await throughGate(gate, { route, request, info, answer, refused })
+      service.metrics.answered(route.id, response.status, (service.clock() - begun) / 1000)
       return response
     })
   }
@@ -198,6 +201,30 @@ function pageFile(viewer: Viewer, path: string, request: Request): Response {
   invariant(file !== undefined, "the viewer has what it lists")
   const caching = file.isImmutable ? immutable(true) : UNCACHED
   return respond(request, file.bytes, { ...caching, "content-type": file.type }, file.etag)
+}
+
+/** Whoever may not enter, and whatever fails behind the gate, is on record as well. */
+async function throughGate(
+  gate: Gate,
+  asked: {
+    readonly route: Route
+    readonly request: Request
+    readonly info: RequestInfo
+    readonly answer: (access: Access) => Promise<Response>
+    readonly refused: (error: unknown) => Response
+  },
+): Promise<Response> {
+  const { route, request, info, answer, refused } = asked
+  let access: Access | undefined
+  let response: Response
+  try {
+    access = route.needs === null ? NOBODY : await gate.enter(route, request, info)
+    response = await answer(access)
+  } catch (error) {
+    response = refused(error)
+  }
+  if (route.needs !== null) await gate.leave(request, info, access, response.status)
+  return response
 }
 
 const NOBODY: Access = { name: null, scopes: [], limits: null }

@@ -5,6 +5,8 @@ import type { Hub } from "../../hub/index.ts"
 import type { FieldError, Scope } from "../../wire/http.ts"
 import type { Access } from "./access.ts"
 import type { CheckpointEvents } from "./checkpoint-events.ts"
+import type { IdempotencyKeys } from "./idempotency.ts"
+import type { Metrics } from "./metrics.ts"
 import type { Feed } from "./feed.ts"
 import { wrongFields } from "./problems.ts"
 
@@ -14,6 +16,9 @@ export interface Service {
   readonly hub: Hub | undefined
   readonly feed: Feed
   readonly checkpoints: CheckpointEvents
+  readonly metrics: Metrics
+  /** `undefined` where they are kept nowhere. */
+  readonly keys: IdempotencyKeys | undefined
   /** Verifier key of the log's checkpoints, to be told; `null` when it is not known here. */
   readonly vkey: string | null
   readonly clock: Clock

@@ -1,6 +1,8 @@
 import { agentRoute, agentsRoute } from "./agents.ts"
+import { appendRoute } from "./append.ts"
 import { channelsRoute, storyRoute } from "./channels.ts"
 import { healthRoute, serviceRoute } from "./health.ts"
+import { metricsRoute } from "./metrics.ts"
 import { proofRoute, recordRoute, recordsRoute } from "./records.ts"
 import type { Route } from "./route.ts"
 import { statsRoute } from "./stats.ts"
@@ -10,6 +12,7 @@ import { checkpointRoute, tileRoute } from "./tree.ts"
 /** Every route of the service but its own description. */
 export const ROUTES: readonly Route[] = [
   recordsRoute,
+  appendRoute,
   recordRoute,
   proofRoute,
   tailRoute,
@@ -22,4 +25,5 @@ export const ROUTES: readonly Route[] = [
   checkpointRoute,
   tileRoute,
   healthRoute,
+  metricsRoute,
 ]

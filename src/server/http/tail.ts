@@ -71,10 +71,10 @@ async function* follow(
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const { feed, log, stopping } = service
   const gone = whenAborted(AbortSignal.any([signal, stopping]))
-  using _reader = feed.join()
+  let next = from ?? log.size
+  using _reader = feed.join(() => next)
   yield OPENING
   try {
-    let next = from ?? feed.next
     let proved = query.checkpoint ?? null
     let beats = feed.beats
     while (!signal.aborted) {
