@@ -76,8 +76,7 @@ export class AuditLog extends HubRecorder implements AsyncDisposable {
     this.#readOnly = options.readOnly ?? false
     this.#logger = options.logger ?? silentLogger
     this.#storage = new LogStorage(store, { ...options, readOnly: this.#readOnly, logger: this.#logger })
-    const { files, extent } = this.#storage
-    const timers = options.timers ?? systemTimers
+    const [{ files, extent }, timers] = [this.#storage, options.timers ?? systemTimers]
     this.#subscribers = new Subscribers({
       timers,
       timeoutMs: options.subscriberTimeoutMs ?? DEFAULT_SUBSCRIBER_TIMEOUT_MS,
@@ -94,10 +93,11 @@ export class AuditLog extends HubRecorder implements AsyncDisposable {
       beforeBatch: () => this.#storage.beforeBatch(),
       leavesOf: (lines) => this.#ledger?.leavesOf(lines) ?? [],
       onDurable: (batch, leaves) => {
-        this.#ledger?.append(leaves)
+        const growing = this.#ledger?.append(batch, leaves)
         this.#storage.grown()
         this.#searched.index.grown()
-        return this.#tell(batch)
+        const told = this.#tell(batch)
+        return growing === undefined ? told : Promise.all([growing, told]).then(() => {})
       },
     })
     this.#ledger =

@@ -1,4 +1,5 @@
-import { describe, expect, test } from "vitest"
+import type { Worker } from "node:worker_threads"
+import { describe, expect, test, vi } from "vitest"
 import { utf8, utf8Text } from "../core/bytes.ts"
 import { openCheckpoint } from "../core/checkpoint.ts"
 import type { OpenedCheckpoint } from "../core/checkpoint.ts"
@@ -339,10 +340,69 @@ test("hashes are written ahead of the checkpoint, and a checkpoint needs the res
   const store = new MemoryStore()
   const log = await open(store)
   await fill(log, 20_000)
-  await settle()
-  expect(await store.size(rowPath(0))).toBeGreaterThanOrEqual(16_384 * 32)
+  await vi.waitFor(async () => expect(await store.size(rowPath(0))).toBeGreaterThanOrEqual(16_384 * 32))
   expect(await published(store)).toBeUndefined()
   await log.close()
   expect(await store.size(rowPath(0))).toBe(20_000 * 32)
   expect(await published(store)).toMatchObject({ size: 20_000, root: rootOf(await linesOf(store)) })
+})
+
+describe("a busy log", () => {
+  test("has its tree in a thread, and every checkpoint is that of the lines", async () => {
+    const store = new MemoryStore()
+    const log = await open(store)
+    for (let round = 0; round < 6; round++) {
+      const before = log.size
+      const filling = fill(log, 5_000 + round)
+      if (round % 2 === 1) await settle(2)
+      const { size, root } = openCheckpoint(await log.checkpoint(), noteVerifier(vkey))
+      expect(size).toBeGreaterThanOrEqual(before)
+      expect(root).toEqual(rootOf(await linesOf(store), size))
+      await filling
+    }
+    await log.close()
+    const lines = await linesOf(store)
+    expect(await published(store)).toMatchObject({ size: lines.length, root: rootOf(lines) })
+    const again = await open(store)
+    for (const index of [0, 8_191, 8_192, 29_999, lines.length - 1]) {
+      const proof = parseProofFile(await again.prove(index))
+      checkProofFile(proof, lines[index] ?? new Uint8Array(), logPolicy([vkey]))
+    }
+    await again.close()
+  })
+
+  test.each([false, true])(
+    "that loses its thread makes the tree again from the log (checkpoint before: %s)",
+    async (before) => {
+      const store = new MemoryStore()
+      const threads: Worker[] = []
+      const listen = (worker: Worker): void => {
+        if (worker.threadName === "hansard tree") threads.push(worker)
+      }
+      process.on("worker", listen)
+      try {
+        const log = await open(store)
+        if (before) {
+          await fill(log, 300)
+          await log.checkpoint()
+        }
+        await fill(log, 12_000)
+        await vi.waitFor(() => expect(threads.length).toBe(1))
+        await threads[0]?.terminate()
+        await fill(log, 700)
+        await log.checkpoint()
+        expect(await published(store)).toMatchObject({ size: log.size, root: rootOf(await linesOf(store)) })
+        await fill(log, 12_000)
+        await log.close()
+        const lines = await linesOf(store)
+        expect(threads.length).toBe(1)
+        expect(await published(store)).toMatchObject({ size: lines.length, root: rootOf(lines) })
+        await using again = await open(store)
+        const proof = parseProofFile(await again.prove(12_345))
+        checkProofFile(proof, lines[12_345] ?? new Uint8Array(), logPolicy([vkey]))
+      } finally {
+        process.off("worker", listen)
+      }
+    },
+  )
 })

@@ -1,35 +1,24 @@
-import { HansardError, InvalidInputError, NotFoundError, TamperedError } from "../core/errors.ts"
-import { equalBytes, utf8 } from "../core/bytes.ts"
+import { InvalidInputError, NotFoundError } from "../core/errors.ts"
+import { utf8 } from "../core/bytes.ts"
 import { openCheckpoint, signCheckpoint } from "../core/checkpoint.ts"
 import type { OpenedCheckpoint } from "../core/checkpoint.ts"
-import { TreeFrontier } from "../core/frontier.ts"
 import { logSize, recordIndex } from "../core/hash-types.ts"
 import type { Digest, Hash } from "../core/hash-types.ts"
 import type { SignerKey } from "../core/key.ts"
 import type { Logger } from "../core/logger.ts"
 import { proveRecord, proveTree } from "../core/merkle.ts"
 import type { ReadHashes } from "../core/merkle.ts"
-import { leafDigest } from "../core/merkle-hash.ts"
 import { noteSigner, noteVerifier } from "../core/note.ts"
 import { formatProofFile } from "../core/proof-file.ts"
 import type { Clock, Timers } from "../core/system.ts"
-import { edgeTiles, TILE_WIDTH } from "../core/tile.ts"
 import { tileHashReader } from "../core/tile-reader.ts"
 import type { KnowledgeStore } from "../store/contract.ts"
-import type { LogExtent } from "./extent.ts"
+import type { DurableBatch, LogExtent } from "./extent.ts"
 import type { LogFiles } from "./log-files.ts"
-import { readBlocks } from "./read.ts"
-import { CHECKPOINT_PATH, REMADE_FOLDER, remadePath, rowPath, storedTiles, TreeRows } from "./tiles.ts"
+import { contradiction, LogTree } from "./log-tree.ts"
+import { CHECKPOINT_PATH, storedTiles } from "./tiles.ts"
 
-const NEWLINE = 0x0a
 const DEFAULT_INTERVAL_MS = 1_000
-/** How many records' hashes are written at a time between checkpoints: half a mebibyte. */
-const PART_RECORDS = 16_384
-
-const REPAIR_GUIDE =
-  "Stop the writers and keep every file. `hansard fsck` names the first bad byte. If it finds the lines good, the tree " +
-  "can be made again from them: move /audit/tree and /audit/checkpoint aside and open the log; if not, restore the log " +
-  "from a copy that `hansard verify` accepts."
 
 export interface LedgerOptions {
   /** Signs the checkpoints. Its name is the log's origin. */
@@ -62,14 +51,14 @@ export interface PublishedCheckpoint {
  * compare-and-swap over the one before, so of two writers that slipped past the store's lease one fails; and it is a
  * function of the lines, so that signing again after a failure signs the same. No two inconsistent ones are ever signed.
  *
- * **Memory.** The hashes of the unfinished tiles: fewer than 256 a level.
+ * **Memory.** The hashes of the unfinished tiles: fewer than 256 a level. A busy log's tree has a thread of its own, with some
+ * ten megabytes; an idle one's costs nothing.
  *
  * Not promised: that the newest records are covered. What is durable and not yet covered becomes part of the next
  * checkpoint, also after a crash.
  */
 export class Ledger {
   readonly #store: KnowledgeStore
-  readonly #files: LogFiles
   readonly #extent: LogExtent
   readonly #signer: SignerKey
   /** Whether what is published is signed by `#signer`, and not by a key before it. */
@@ -79,8 +68,7 @@ export class Ledger {
     readonly timers: Timers
     readonly logger: Logger
   }
-  #frontier = new TreeFrontier()
-  #rows: TreeRows
+  readonly #tree: LogTree
   #published: PublishedCheckpoint | undefined
   /** The bytes that were about to replace the published ones when the store failed: it may have done so. */
   #attempted: Uint8Array | undefined
@@ -99,8 +87,7 @@ export class Ledger {
       throw new InvalidInputError(`a log is signed by a key of type "log", not "${options.signer.type}"`)
     }
     this.#store = store
-    this.#files = files
-    this.#rows = new TreeRows(store, 0)
+    this.#tree = new LogTree(store, files, extent, options.logger)
     this.#extent = extent
     this.#signer = options.signer
     this.#options = options
@@ -128,31 +115,22 @@ export class Ledger {
           this.#extent.bytes,
         )
       }
-      await this.#resume(checkpoint)
+      await this.#tree.resume(checkpoint)
       this.#published = { text: new TextDecoder().decode(stored), size, root, at: this.#options.clock() }
     }
-    await this.#takeIn(this.#extent.size)
+    await this.#tree.catchUp()
     this.#scheduleIfBehind()
   }
 
-  /** The leaves of whole lines. Pure: called while the disk works on the very lines. */
-  leavesOf(lines: Buffer): Digest[] {
-    const leaves: Digest[] = []
-    for (
-      let start = 0, end = lines.indexOf(NEWLINE);
-      end !== -1;
-      start = end + 1, end = lines.indexOf(NEWLINE, start)
-    ) {
-      leaves.push(leafDigest(lines.subarray(start, end)))
-    }
-    return leaves
+  /** The leaves of lines that are on their way to the disk, if it is this thread that makes them. Pure. */
+  leavesOf(lines: Buffer): readonly Digest[] {
+    return this.#tree.leavesOf(lines)
   }
 
-  /** These lines are durable. */
-  append(leaves: readonly Digest[]): void {
-    for (const leaf of leaves) this.#frontier.append(leaf)
-    this.#writeRowsAhead()
+  /** See {@link LogTree.append}. */
+  append(batch: DurableBatch, leaves: readonly Digest[]): Promise<void> | undefined {
     this.#scheduleIfBehind()
+    return this.#tree.append(batch, leaves)
   }
 
   /**
@@ -196,8 +174,12 @@ export class Ledger {
   async close(): Promise<void> {
     this.#closed = true
     this.#cancelTimer?.()
-    // An empty log that never had a checkpoint is left as it is.
-    if (this.#frontier.size > 0 || this.#published !== undefined) await this.publish()
+    try {
+      // An empty log that never had a checkpoint is left as it is.
+      if (this.#extent.size > 0 || this.#published !== undefined) await this.publish()
+    } finally {
+      await this.#tree.close()
+    }
   }
 
   #hashesUnder({ size, root }: PublishedCheckpoint): ReadHashes {
@@ -220,102 +202,17 @@ export class Ledger {
     throw contradiction(`the stored checkpoint is not one of ${this.#signer.name}: ${why}`, 0, 0, failure)
   }
 
-  /** The frontier at the checkpoint's size, from its tiles; and the last lines under them, hashed again. */
-  async #resume({ size, root }: OpenedCheckpoint): Promise<void> {
-    if (size > 0 && !(await this.#store.exists(rowPath(0)))) return await this.#remake(size, root)
-    this.#rows = new TreeRows(this.#store, size)
-    const firstOfLastTile = size === 0 ? 0 : Math.floor((size - 1) / TILE_WIDTH) * TILE_WIDTH
-    try {
-      const partials = await storedTiles(this.#store)(edgeTiles(size))
-      this.#frontier = TreeFrontier.resume(size, root, partials)
-    } catch (error) {
-      if (!(error instanceof HansardError)) throw error
-      throw contradiction(
-        `the tiles do not lead to the checkpoint: ${error.message}`,
-        firstOfLastTile,
-        0,
-        error,
-      )
-    }
-    if (size === 0) return
-    const width = size - firstOfLastTile
-    const tile = { level: 0, index: firstOfLastTile / TILE_WIDTH, width }
-    const [hashes] = await storedTiles(this.#store)([tile])
-    let index = firstOfLastTile
-    await this.#forEachLine(firstOfLastTile, size, (line) => {
-      const at = (index - firstOfLastTile) * 32
-      const leaf = Buffer.from(leafDigest(line), "latin1")
-      if (hashes === undefined || !equalBytes(leaf, hashes.subarray(at, at + 32))) {
-        throw contradiction(
-          `record ${index} is not the one that the checkpoint covers`,
-          index,
-          this.#extent.floor(index).offset,
-        )
-      }
-      index++
-    })
-  }
-
-  /**
-   * There is no tree at all, as in a log whose tree was moved aside or was kept in another form: it is made again from
-   * the lines, which have to lead to the checkpoint. Stricter than a tree that is there, and as slow as the log is long.
-   *
-   * Row 0 gets its name last: a crash leaves a whole tree or, again, none.
-   */
-  async #remake(size: number, root: Hash): Promise<void> {
-    await this.#store.delete(REMADE_FOLDER)
-    this.#frontier = new TreeFrontier()
-    this.#rows = new TreeRows(this.#store, 0, remadePath)
-    await this.#takeIn(size)
-    if (!equalBytes(this.#frontier.root(), root)) {
-      throw contradiction("the lines do not lead to the checkpoint, and there is no tree to tell which", 0, 0)
-    }
-    this.#rows.take(this.#frontier.takeRows())
-    await this.#rows.flush()
-    for (let level = this.#rows.levels - 1; level >= 0; level--) {
-      await this.#store.move(remadePath(level), rowPath(level))
-    }
-    this.#rows = new TreeRows(this.#store, size)
-  }
-
-  /** Adds the lines up to `size` to the tree, in constant memory. */
-  async #takeIn(size: number): Promise<void> {
-    for (let from: number = this.#frontier.size; from < size; from = this.#frontier.size) {
-      const to = Math.min(size, from + PART_RECORDS)
-      await this.#forEachLine(from, to, (line) => this.#frontier.appendRecord(line))
-      if (this.#frontier.size < to) throw new Error(`bug: the log ends before record ${to}`)
-      if (to === size) return
-      this.#rows.take(this.#frontier.takeRows())
-      await this.#rows.flush()
-    }
-  }
-
-  /** The exact bytes of the lines `[from, to)`, without their newlines. */
-  async #forEachLine(from: number, to: number, each: (line: Uint8Array) => void): Promise<void> {
-    for await (const { firstIndex, bytes } of readBlocks(this.#files, this.#extent, { from, to })) {
-      let index = firstIndex
-      for (
-        let start = 0, end = bytes.indexOf(NEWLINE);
-        end !== -1;
-        start = end + 1, end = bytes.indexOf(NEWLINE, start)
-      ) {
-        if (index >= from && index < to) each(bytes.subarray(start, end))
-        index++
-      }
-    }
-  }
-
   async #publish(): Promise<void> {
-    const size = this.#frontier.size
-    if (this.#published?.size === size && this.#isOwn) return
-    const root = this.#frontier.root()
-    this.#rows.take(this.#frontier.takeRows())
-    await this.#rows.flush()
+    if (this.#published?.size === this.#extent.size && this.#isOwn) return
+    const { size, root } = await this.#tree.state(this.#published)
+    if (size < (this.#published?.size ?? 0)) throw new Error("bug: a tree does not shrink")
+    await this.#tree.flush()
 
     const text = signCheckpoint({ origin: this.#signer.name, size, root }, [noteSigner(this.#signer)])
     await this.#swap(utf8(text))
     this.#published = { text, size, root, at: this.#options.clock() }
     this.#isOwn = true
+    this.#tree.isCovered()
   }
 
   async #swap(next: Uint8Array): Promise<void> {
@@ -332,21 +229,9 @@ export class Ledger {
     throw contradiction("somebody else has published a checkpoint of this log", this.#published?.size ?? 0, 0)
   }
 
-  /**
-   * What fills a part of a row is written before a checkpoint asks for it: otherwise a second's hashes, ten megabytes of them,
-   * would be in the way of the records at once.
-   */
-  #writeRowsAhead(): void {
-    if (this.#frontier.size - this.#rows.size < PART_RECORDS) return
-    this.#rows.take(this.#frontier.takeRows())
-    // What fails is kept and tried again with the checkpoint, which tells of it.
-    this.#rows.flush().catch(() => {})
-  }
-
   #scheduleIfBehind(): void {
-    if (this.#closed || this.#cancelTimer !== undefined || this.#frontier.size === this.#published?.size)
-      return
-    if (this.#frontier.size === 0) return
+    if (this.#closed || this.#cancelTimer !== undefined || this.#extent.size === this.#published?.size) return
+    if (this.#extent.size === 0) return
     const { timers, checkpointIntervalMs = DEFAULT_INTERVAL_MS, logger } = this.#options
     this.#cancelTimer = timers.after(checkpointIntervalMs, () => {
       this.#cancelTimer = undefined
@@ -359,8 +244,4 @@ export class Ledger {
       )
     })
   }
-}
-
-function contradiction(message: string, index: number, offset: number, cause?: unknown): TamperedError {
-  return new TamperedError(message, index, offset, { cause, hint: REPAIR_GUIDE })
 }

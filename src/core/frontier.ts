@@ -152,6 +152,14 @@ export class TreeFrontier {
     return rows
   }
 
+  /** The bytes of `edgeTiles(size)`, in that order: what {@link resume} takes. */
+  partialTiles(): Uint8Array[] {
+    return edgeTiles(this.size).map(({ level, width }) => {
+      const row = this.#rows[level] ?? new Row()
+      return row.slice(row.length - width, row.length)
+    })
+  }
+
   /** What is full is done with; what is left begins the next tile. */
   #forgetTaken(): void {
     for (const row of this.#rows) row.dropFirst(row.length - (row.length % TILE_WIDTH))
