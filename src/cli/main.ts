@@ -1,4 +1,5 @@
 import { Command, CommanderError } from "commander"
+import { agentCommand } from "./commands/agent.ts"
 import { appendCommand } from "./commands/append.ts"
 import { checkCommand } from "./commands/check.ts"
 import { checkpointCommand } from "./commands/checkpoint.ts"
@@ -75,6 +76,7 @@ export async function run(args: readonly string[], shell: Shell): Promise<number
   for (const command of [
     demoCommand(shell, setStatus),
     serveCommand(shell, setStatus),
+    agentCommand(shell, setStatus),
     appendCommand(shell, setStatus),
     tailCommand(shell, setStatus),
     queryCommand(shell, setStatus),

@@ -11,7 +11,7 @@ import type { Envelope, JsonObject } from "../../src/model/index.ts"
 import { FileStore } from "../../src/store/index.ts"
 import { build, tempFolder } from "../cli/run.ts"
 import { PythonProcess, runPython, whyNot } from "./python.ts"
-import { Serving } from "./serving.ts"
+import { Serving } from "../network/serving.ts"
 
 interface StoredChannel {
   readonly channel_id: string
