@@ -109,6 +109,11 @@ export class LogFiles {
     }
   }
 
+  /** Whether the store reads many small ranges for little more than one. */
+  get readsManyCheaply(): boolean {
+    return this.#store.readRanges !== undefined
+  }
+
   /** What {@link read} gives for each range, in their order. Ascending ranges cost one call of the store a file. */
   async readMany(ranges: readonly ByteRange[]): Promise<Uint8Array[]> {
     const { readRanges } = this.#store

@@ -16,7 +16,7 @@ import { pathOf } from "./paths.ts"
 export const BLOCK_RECORDS = 65_536
 
 /** In bytes, of sections in memory. */
-const CACHE_BYTES = 48 * 1024 * 1024
+const CACHE_BYTES = 40 * 1024 * 1024
 
 /** Where an index lies, and what it is of. */
 export interface Place {

@@ -76,6 +76,7 @@ export class IndexMaker {
     while (this.#working !== undefined) await this.#working
   }
 
+  /** The block that is being made is finished, which takes 0.2 s at most; no other is begun. */
   async close(): Promise<void> {
     this.#closed = true
     await this.idle()
@@ -142,10 +143,7 @@ export class IndexMaker {
     if (this.#hopeless.has(number)) return
     const session = await this.#begin(number)
     const last = (number + 1) * this.#blockRecords
-    while (session.next < last) {
-      if (this.#closed) return
-      await this.#feed(false)
-    }
+    while (session.next < last) await this.#feed(false)
     const { file } = await this.#opened().ask({ ask: "finish" })
     if (file === undefined) throw new Error("bug: a finished block has no file")
     const start = await this.#offsetOf(number * this.#blockRecords)
