@@ -220,7 +220,7 @@ describe("workflow", () => {
     expect((await workflow(hub, channel)).context_vars).toEqual({ done: [1] })
     // W-12: the key of AG2's helper is heard as well; anybody in the channel may set, at any time.
     await post(hub, channel, bob, CONTEXT_SET, { set: { by: "bob" } })
-    await post(hub, channel, cat, PACKET, { context: { set: { done: 2 } }, body: "" })
+    await post(hub, channel, cat, PACKET, { context: { done: 2 }, body: "" })
     expect(await workflow(hub, channel)).toMatchObject({
       context_vars: { done: 2, by: "bob" },
       expected_next_speaker: cat,

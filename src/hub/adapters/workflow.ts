@@ -158,9 +158,10 @@ function targetOf(packet: JsonObject): string | undefined {
   return target
 }
 
-/** AG2's packet helper writes `context` where its fold reads `context_updates`; here both are heard. */
+/** AG2's packet helper writes variables as `context`, where its fold reads `context_updates`; here both are heard. */
 function contextOf(packet: JsonObject): JsonValue {
-  return packet["context_updates"] ?? packet["context"] ?? {}
+  const { context_updates = null, context = null } = packet
+  return context_updates ?? (context === null ? {} : { set: context })
 }
 
 function checkChange(value: JsonValue, what: string): void {
