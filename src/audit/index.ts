@@ -1,7 +1,7 @@
 export { AuditLog } from "./audit-log.ts"
 export type { StoredEvidence } from "./evidence.ts"
 export { agentsOf, compileFilter } from "./filter.ts"
-export type { LedgerOptions, PublishedCheckpoint } from "./ledger.ts"
+export type { Cosign, LedgerOptions, PublishedCheckpoint } from "./ledger.ts"
 export { CHECKPOINT_PATH, rowPath, storedTiles, TreeRows } from "./tiles.ts"
 export { fileLogSource, storeLogSource, urlLogSource } from "./log-source.ts"
 export { LOG_PATH, TORN_FOLDER } from "./paths.ts"

@@ -1,4 +1,4 @@
-import { InvalidInputError, NotFoundError } from "../core/errors.ts"
+import { ClosedError, InvalidInputError, NotFoundError } from "../core/errors.ts"
 import { utf8 } from "../core/bytes.ts"
 import { openCheckpoint, signCheckpoint } from "../core/checkpoint.ts"
 import type { OpenedCheckpoint } from "../core/checkpoint.ts"
@@ -8,7 +8,7 @@ import type { SignerKey } from "../core/key.ts"
 import type { Logger } from "../core/logger.ts"
 import { proveRecord, proveTree } from "../core/merkle.ts"
 import type { ReadHashes } from "../core/merkle.ts"
-import { noteSigner, noteVerifier } from "../core/note.ts"
+import { noteSigner, noteVerifier, parseNote } from "../core/note.ts"
 import { formatProofFile } from "../core/proof-file.ts"
 import type { Clock, Timers } from "../core/system.ts"
 import { tileHashReader } from "../core/tile-reader.ts"
@@ -19,6 +19,8 @@ import { contradiction, LogTree } from "./log-tree.ts"
 import { CHECKPOINT_PATH, storedTiles } from "./tiles.ts"
 
 const DEFAULT_INTERVAL_MS = 1_000
+/** In milliseconds: how long a log that closes waits for cosignatures, and then for whoever was told to come to an end. */
+const LAST_WORD_MS = 1_000
 
 export interface LedgerOptions {
   /** Signs the checkpoints. Its name is the log's origin. */
@@ -30,7 +32,25 @@ export interface LedgerOptions {
    * to `signer` (see `signKeyChange`). The next checkpoint is `signer`'s, also when nothing was appended.
    */
   readonly previousKeys?: readonly string[]
+  /** Asks witnesses to cosign what was published. Default: nobody is asked. `createCosigner` of `hansard/witness` makes one. */
+  readonly cosign?: Cosign
 }
+
+/**
+ * Asks for cosignatures of a checkpoint that is published.
+ *
+ * Asked for one at a time, and then for the newest: however long it takes and whatever it returns, the log never waits for it.
+ * What it returns must be the same note, with more signatures at its end; then it takes the published one's place, unless a newer
+ * one has been published meanwhile. A failure is logged, and the next checkpoint is asked for.
+ *
+ * @param proofFrom the consistency proof between two sizes, up to the note's
+ * @param signal aborts when the log closes; what has come until then can still be returned
+ */
+export type Cosign = (
+  note: string,
+  proofFrom: (from: number, to: number) => Promise<readonly Hash[]>,
+  signal: AbortSignal,
+) => Promise<string>
 
 /** A published checkpoint. */
 export interface PublishedCheckpoint {
@@ -75,6 +95,11 @@ export class Ledger {
   /** Publishing happens one at a time. */
   #publishing: Promise<void> = Promise.resolve()
   #cancelTimer: (() => void) | undefined
+  /** A newer checkpoint than the last that was asked for. */
+  #isUncosigned = false
+  /** Never rejects. */
+  #cosigning: Promise<void> | undefined
+  readonly #stopCosigning = new AbortController()
   #closed = false
 
   constructor(
@@ -117,9 +142,11 @@ export class Ledger {
       }
       await this.#tree.resume(checkpoint)
       this.#published = { text: new TextDecoder().decode(stored), size, root, at: this.#options.clock() }
+      this.#isUncosigned = true
     }
     await this.#tree.catchUp()
     this.#scheduleIfBehind()
+    this.#cosign()
   }
 
   /** The leaves of lines that are on their way to the disk, if it is this thread that makes them. Pure. */
@@ -170,13 +197,14 @@ export class Ledger {
     return await proveTree(logSize(to), logSize(from), this.#hashesUnder(checkpoint))
   }
 
-  /** A last checkpoint, then no more. */
+  /** A last checkpoint, then no more. Who is asked to cosign then is told to come to an end. */
   async close(): Promise<void> {
     this.#closed = true
     this.#cancelTimer?.()
     try {
       // An empty log that never had a checkpoint is left as it is.
       if (this.#extent.size > 0 || this.#published !== undefined) await this.publish()
+      if (this.#cosigning !== undefined) await this.#endCosigning(this.#cosigning)
     } finally {
       await this.#tree.close()
     }
@@ -213,6 +241,70 @@ export class Ledger {
     this.#published = { text, size, root, at: this.#options.clock() }
     this.#isOwn = true
     this.#tree.isCovered()
+    this.#isUncosigned = true
+    this.#cosign()
+  }
+
+  /** Has the newest checkpoint cosigned, unless that is under way for another. */
+  #cosign(): void {
+    const { cosign, logger } = this.#options
+    const asked = this.#published
+    if (cosign === undefined || asked === undefined || !this.#isUncosigned || this.#cosigning !== undefined)
+      return
+    this.#isUncosigned = false
+    this.#cosigning = this.#collect(asked, cosign)
+      .catch((error: unknown) =>
+        logger.warn({ err: error, size: asked.size }, "a checkpoint was not cosigned"),
+      )
+      .finally(() => {
+        this.#cosigning = undefined
+        if (!this.#stopCosigning.signal.aborted) this.#cosign()
+      })
+  }
+
+  async #collect(asked: PublishedCheckpoint, cosign: Cosign): Promise<void> {
+    const proofFrom = async (from: number, to: number): Promise<readonly Hash[]> =>
+      await proveTree(logSize(to), logSize(from), this.#hashesUnder(asked))
+    const { signal } = this.#stopCosigning
+    const note = await this.#orTooLate(cosign(asked.text, proofFrom, signal), signal)
+    if (note === asked.text) return
+    openCheckpoint(note, noteVerifier(this.#signer))
+    if (parseNote(note).text !== parseNote(asked.text).text)
+      throw new InvalidInputError("it is another checkpoint")
+    const merging = this.#publishing.then(async () => {
+      // Overtaken: the newer one is asked for next.
+      if (this.#published !== asked) return
+      await this.#swap(utf8(note))
+      this.#published = { ...asked, text: note }
+    })
+    this.#publishing = merging.catch(() => {})
+    await merging
+  }
+
+  /** The last checkpoint has its chance too, but no more than that. */
+  async #endCosigning(cosigning: Promise<void>): Promise<void> {
+    const cancel = this.#options.timers.after(LAST_WORD_MS, () =>
+      this.#stopCosigning.abort(new ClosedError("the log")),
+    )
+    await cosigning
+    cancel()
+    this.#stopCosigning.abort(new ClosedError("the log"))
+  }
+
+  /** Relies on nobody to heed the signal. */
+  async #orTooLate(asked: Promise<string>, signal: AbortSignal): Promise<string> {
+    const late = Promise.withResolvers<never>()
+    let cancel: (() => void) | undefined
+    const aborted = (): void => {
+      cancel = this.#options.timers.after(LAST_WORD_MS, () => late.reject(signal.reason))
+    }
+    signal.addEventListener("abort", aborted, { once: true })
+    try {
+      return await Promise.race([asked, late.promise])
+    } finally {
+      signal.removeEventListener("abort", aborted)
+      cancel?.()
+    }
   }
 
   async #swap(next: Uint8Array): Promise<void> {

@@ -1,5 +1,7 @@
 export { collectCosignatures } from "./collect.ts"
 export type { Collected, CollectOptions, WitnessOutcome } from "./collect.ts"
+export { createCosigner } from "./cosigner.ts"
+export type { CosignerOptions } from "./cosigner.ts"
 export { MAX_REQUEST_BYTES } from "./messages.ts"
 export { createWitness, witnessPath } from "./witness.ts"
 export type { RequestHandler, WitnessedLog, WitnessOptions } from "./witness.ts"
