@@ -17,6 +17,7 @@ import type { Report } from "./report.ts"
 import { benchStats } from "./stats.ts"
 import { benchText } from "./text.ts"
 import { benchVerify } from "./verify.ts"
+import { benchViewer } from "./viewer.ts"
 
 /** A benchmark is added here, and nowhere else. */
 const BENCHES: Readonly<Record<string, Bench>> = {
@@ -24,6 +25,7 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   open: benchOpen,
   parse: benchParse,
   verify: benchVerify,
+  viewer: benchViewer,
   query: benchQuery,
   stats: benchStats,
   text: benchText,

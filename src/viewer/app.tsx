@@ -14,7 +14,7 @@ import { Empty, Failure } from "./parts/notice.tsx"
 import { Toast } from "./parts/toast.tsx"
 import { VIEWS } from "./place.ts"
 import { RecordsView } from "./records/view.tsx"
-import { head, outage, start } from "./session.ts"
+import { outage, standing, start } from "./session.ts"
 import { goView, nextTheme, place, service, theme } from "./state.ts"
 import { ChannelsView } from "./story/view.tsx"
 import { T } from "./texts.ts"
@@ -58,7 +58,7 @@ export function App(): JSX.Element {
         <span class="origin wide-only" title={service.value?.origin ?? ""}>
           {service.value?.origin ?? ""}
         </span>
-        <HeadBadge state={head.value} onClick={() => goView("integrity")} />
+        <HeadBadge state={standing.value} onClick={() => goView("integrity")} />
         <button
           type="button"
           class="icon-button"

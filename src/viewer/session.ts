@@ -1,17 +1,27 @@
 /** The one connection of the page to the service: who serves, what is signed, who is called what. */
-import { signal } from "@preact/signals"
-import type { Signal } from "@preact/signals"
+import { computed, signal } from "@preact/signals"
+import type { ReadonlySignal, Signal } from "@preact/signals"
 import { systemClock, systemTimers } from "../core/index.ts"
+import { MAX_KEY_CHANGES, SIGNING_KEY_SET } from "../core/key-change.ts"
 import type { AgentsPage, RecordsPage, ServiceAnswer } from "../wire/http.ts"
 import { ApiError, ask, askBytes, askJson } from "./api.ts"
 import { learn, learnNames, service } from "./state.ts"
 import { store, stored } from "./storage.ts"
+import { T } from "./texts.ts"
 import { parseMemory } from "./trust/memory.ts"
 import type { TrustMemory } from "./trust/memory.ts"
 import { Trust } from "./trust/trust.ts"
 import type { HeadState } from "./trust/trust.ts"
 
 export const head: Signal<HeadState> = signal({ status: "checking" })
+/** The first record of this visit whose line did not match: then nothing here is to be trusted any more. */
+export const refusedRecord: Signal<number | undefined> = signal(undefined)
+/** What the frame shows: the head, unless a record was refused. */
+export const standing: ReadonlySignal<HeadState> = computed(() =>
+  refusedRecord.value === undefined
+    ? head.value
+    : { status: "refused", because: T.refusedRecord(refusedRecord.value) },
+)
 /** In records: the most that the service was heard to have. */
 export const logSize: Signal<number> = signal(0)
 /** Why nothing can be shown at all. */
@@ -32,6 +42,13 @@ export const trust: Trust = new Trust({
     ),
   fetchTile: async (path) => await orNothing(async () => await askBytes(path)),
   fetchKey: async () => (await serviceAnswer()).vkey ?? undefined,
+  fetchKeyChanges: async () => {
+    const params = [
+      ["kind", SIGNING_KEY_SET],
+      ["limit", String(MAX_KEY_CHANGES)],
+    ] as const
+    return (await askJson<RecordsPage>("v1/records", params)).records
+  },
   load: memory,
   save: (next) => store(MEMORY_KEY, JSON.stringify(next)),
   clock: systemClock,

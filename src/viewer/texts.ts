@@ -106,6 +106,7 @@ export const T = {
   pinGiven: "The signing key is the one that you gave.",
   pending: (size: string): string =>
     `The newest checkpoint covers ${size} records, and not yet this one. It is checked again with the next.`,
+  refusedRecord: (index: number): string => `record ${index} is not the one that was signed`,
   refusedWhat:
     "Nothing that this service shows of this record can be relied on. Keep what you see, and run `hansard verify` on the log.",
   notProvedTitle: "What this does not show",

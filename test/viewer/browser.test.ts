@@ -306,6 +306,7 @@ describe.skipIf(CHROMIUM === undefined)("the page (needs Chromium: apt-get insta
     await page.keyboard.press("k")
     await page.locator(".proof .badge[data-status=refused]").waitFor()
     await page.getByText("leads to another root").waitFor()
+    await page.locator(".top .badge[data-status=refused]").waitFor()
     await page.screenshot({ path: shotPath("tampered-1280-light") })
     await page.context().close()
   })

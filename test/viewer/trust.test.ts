@@ -15,12 +15,14 @@ import {
   systemRandom,
 } from "../../src/core/index.ts"
 import type { SignerKey } from "../../src/core/index.ts"
+import { signKeyChange } from "../../src/core/key-change.ts"
 import { MemoryStore, readText } from "../../src/store/index.ts"
 import { parseMemory, withSeen } from "../../src/viewer/trust/memory.ts"
 import type { SeenCheckpoint, TrustMemory } from "../../src/viewer/trust/memory.ts"
 import { Trust } from "../../src/viewer/trust/trust.ts"
 import type { TrustPorts } from "../../src/viewer/trust/trust.ts"
 
+const AT = "2026-05-05T10:00:00.000Z"
 const signer = generateSignerKey("log.example", "log", systemRandom)
 
 class World {
@@ -53,6 +55,7 @@ class World {
       fetchCheckpoint: async () => await readText(this.store, "/audit/checkpoint"),
       fetchTile: async (path) => await this.tile(path),
       fetchKey: async () => formatVerifierKey(this.signer),
+      fetchKeyChanges: async () => [],
       load: () => this.memory,
       save: (memory) => {
         this.memory = memory
@@ -89,6 +92,31 @@ describe("an honest service", () => {
     const next = new Trust(world.ports())
     await next.refresh()
     expect(next.state).toMatchObject({ status: "verified", continues: 5 })
+  })
+
+  test("may change its key, when the old key says so, and only then", async () => {
+    const world = new World()
+    await world.grow(3)
+    await new Trust(world.ports()).refresh()
+    const next = generateSignerKey("log.example", "log", systemRandom)
+    const record = { at: AT, kind: "signing_key_set", ...signKeyChange(signer, next) }
+    await world.log.append(record)
+    await world.log.close()
+    const previousKeys = [formatVerifierKey(signer)]
+    const log = new AuditLog(world.store, { ledger: { signer: next, previousKeys } })
+    await log.append({ at: AT, kind: "noted" })
+    await log.checkpoint()
+    const ports = (signature: string): TrustPorts =>
+      world.ports({ fetchKeyChanges: async () => [{ index: 3, record: { ...record, signature } }] })
+
+    const forged = new Trust(ports(signKeyChange(next, signer).signature))
+    await forged.refresh()
+    expect(forged.state.status).toBe("refused")
+    const followed = new Trust(ports(record.signature))
+    await followed.refresh()
+    expect(followed.state).toMatchObject({ status: "verified", continues: 3, head: { size: 5 } })
+    expect(world.memory).toMatchObject({ vkey: formatVerifierKey(next), pin: "first_use" })
+    await log.close()
   })
 
   test("a line that no checkpoint covers yet is pending", async () => {
@@ -153,7 +181,23 @@ describe("a service that lies", () => {
     const key = parseVerifierKey(formatVerifierKey(signer))
     const fork = checkForkEvidence(parseForkEvidence(evidence ?? new Uint8Array()), [key])
     expect(fork).toMatchObject({ olderSize: 9, newerSize: 20 })
-    // It does not get better by asking again.
+  })
+
+  test("and then tells the truth again: it has still told another story", async () => {
+    const world = new World()
+    await world.grow(3)
+    await new Trust(world.ports()).refresh()
+    const forked = new World()
+    await forked.grow(4, "other")
+    let server = forked
+    const trust = new Trust(
+      world.ports({
+        fetchCheckpoint: async () => await server.ports().fetchCheckpoint(),
+        fetchTile: async (path) => await server.tile(path),
+      }),
+    )
+    await trust.refresh()
+    server = world
     await trust.refresh()
     expect(trust.state.status).toBe("refused")
   })

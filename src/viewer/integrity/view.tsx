@@ -16,7 +16,7 @@ import { Sentence } from "../parts/values.tsx"
 import { NO_FILTER } from "../place.ts"
 import { askPage } from "../records/ask.ts"
 import { useResource } from "../resource.ts"
-import { forget, head, logSize, memory, trust } from "../session.ts"
+import { forget, head, logSize, memory, standing, trust } from "../session.ts"
 import { go } from "../state.ts"
 import { useTick } from "../story/view.tsx"
 import { T } from "../texts.ts"
@@ -79,7 +79,7 @@ export function IntegrityView(): JSX.Element {
 }
 
 function HeadCard(): JSX.Element {
-  const state = head.value
+  const state = standing.value
   return (
     <section class="card wide">
       <h3>{T.integrity.head}</h3>

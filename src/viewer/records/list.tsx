@@ -3,6 +3,7 @@ import { Virtualizer } from "@tanstack/virtual-core"
 import type { JSX } from "preact"
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks"
 import { systemTimers } from "../../core/index.ts"
+import type { RecordItem } from "../../wire/http.ts"
 import { day, number, timeOfDay } from "../format.ts"
 import { Kind, Sentence, Value } from "../parts/values.tsx"
 import { T } from "../texts.ts"
@@ -43,8 +44,10 @@ export function RecordList({
   const scroller = useRef<Scroller>(undefined)
   const version = rows.version.value
   const { count } = rows
-  const seen = useRef(onTop)
-  seen.current = onTop
+  const act = useRef({ onTop, onSelect })
+  act.current = { onTop, onSelect }
+  const cache = useRef(new RowCache())
+  const pick = useRef((index: number, row: number) => act.current.onSelect(index, row)).current
 
   useLayoutEffect(() => {
     const element = box.current
@@ -58,7 +61,7 @@ export function RecordList({
     }
     made.setCount(rows.count)
     draw((n) => n + 1)
-    const onScroll = (): void => seen.current(element.scrollTop < 2)
+    const onScroll = (): void => act.current.onTop(element.scrollTop < 2)
     element.addEventListener("scroll", onScroll, { passive: true })
     return () => {
       element.removeEventListener("scroll", onScroll)
@@ -106,9 +109,7 @@ export function RecordList({
       >
         <div class="sizer" style={{ height: `${height}px` }}>
           <div class="window" style={{ transform: `translateY(${shift}px)` }}>
-            {drawn.map((row) => (
-              <Row key={row} row={row} rows={rows} selected={selected} onSelect={onSelect} />
-            ))}
+            {drawn.map((row) => cache.current.row(row, rows.get(row), selected, pick))}
           </div>
         </div>
       </div>
@@ -116,18 +117,45 @@ export function RecordList({
   )
 }
 
+/** How many drawn rows are kept beyond those in the window. */
+const MAX_CACHED = 200
+
+/**
+ * Rows that are as they were are the same objects as before, which are not even compared: in a frame of a scroll only
+ * the rows that come into the window are made.
+ */
+class RowCache {
+  readonly #rows = new Map<number, { item: RecordItem | undefined; isSelected: boolean; made: JSX.Element }>()
+
+  row(
+    row: number,
+    item: RecordItem | undefined,
+    selected: number | undefined,
+    pick: (index: number, row: number) => void,
+  ): JSX.Element {
+    const isSelected = item !== undefined && item.index === selected
+    const known = this.#rows.get(row)
+    if (known !== undefined && known.item === item && known.isSelected === isSelected) return known.made
+    // By its record, so that it stays the same element when others come on top of it.
+    const key = item === undefined ? `row ${row}` : item.index
+    const made = <Row key={key} row={row} item={item} isSelected={isSelected} onSelect={pick} />
+    if (this.#rows.size > MAX_CACHED) this.#rows.clear()
+    this.#rows.set(row, { item, isSelected, made })
+    return made
+  }
+}
+
 function Row({
   row,
-  rows,
-  selected,
+  item,
+  isSelected,
   onSelect,
 }: {
   readonly row: number
-  readonly rows: Rows
-  readonly selected: number | undefined
+  readonly item: RecordItem | undefined
+  readonly isSelected: boolean
   readonly onSelect: (index: number, row: number) => void
 }): JSX.Element {
-  const item = rows.get(row)
   if (item === undefined) {
     return (
       <div class="row" role="row" aria-rowindex={row + 2} aria-busy="true">
@@ -136,7 +164,6 @@ function Row({
     )
   }
   const { index, record } = item
-  const isSelected = index === selected
   return (
     <div
       class="row"

@@ -13,7 +13,7 @@ import { Failure } from "../parts/notice.tsx"
 import { copy, save } from "../parts/toast.tsx"
 import { filterOf, Kind, Sentence, Value } from "../parts/values.tsx"
 import { useResource } from "../resource.ts"
-import { head, memory, trust } from "../session.ts"
+import { head, memory, refusedRecord, trust } from "../session.ts"
 import { goView, nameOf } from "../state.ts"
 import { T } from "../texts.ts"
 import type { LineState } from "../trust/trust.ts"
@@ -177,7 +177,10 @@ function Proof({ index, line }: { readonly index: number; readonly line: string 
     let isCurrent = true
     setState((old) => (old.status === "pending" ? old : { status: "checking" }))
     trust.prove(index, utf8(line)).then(
-      (next) => isCurrent && setState(next),
+      (next) => {
+        if (next.status === "refused") refusedRecord.value ??= index
+        if (isCurrent) setState(next)
+      },
       (error: unknown) => {
         const because = error instanceof Error ? error.message : String(error)
         if (isCurrent) setState({ status: "unprovable", because })

@@ -9,6 +9,9 @@
  */
 import { openCheckpoint } from "../../core/checkpoint.ts"
 import { HansardError, invariant, NotFoundError } from "../../core/errors.ts"
+import { KeyChain } from "../../core/key-change.ts"
+import { parseVerifierKey } from "../../core/key.ts"
+import { BadSignatureError } from "../../core/proof-errors.ts"
 import { logSize, recordIndex } from "../../core/hash-types.ts"
 import type { Hash, LogSize } from "../../core/hash-types.ts"
 import { leafHash } from "../../core/merkle-hash.ts"
@@ -23,6 +26,7 @@ import { tileHashReader } from "../../core/tile-reader.ts"
 import { compareWithMemory } from "../../core/verify-memory.ts"
 import { readHead } from "../../core/verify-trust.ts"
 import type { SignedHead } from "../../core/verify-trust.ts"
+import type { RecordItem } from "../../wire/http.ts"
 import { withSeen } from "./memory.ts"
 import type { TrustMemory } from "./memory.ts"
 
@@ -70,6 +74,8 @@ export interface TrustPorts {
   readonly fetchTile: (path: string) => Promise<Uint8Array | undefined>
   /** The key that the service names; asked only when none is pinned. */
   readonly fetchKey: () => Promise<string | undefined>
+  /** Records that hand the signing key over, oldest first; asked only when the pinned key did not sign. Not believed: each proves itself. */
+  readonly fetchKeyChanges: () => Promise<readonly RecordItem[]>
   readonly load: () => TrustMemory | undefined
   readonly save: (memory: TrustMemory) => void
   readonly clock: Clock
@@ -105,7 +111,7 @@ export class Trust {
     const judging = this.#judging.then(async () => {
       if (this.#state.status === "refused") return
       try {
-        await this.#judge(text ?? (await this.#ports.fetchCheckpoint()), text !== undefined)
+        await this.#judge(text ?? (await this.#ports.fetchCheckpoint()))
       } catch (error) {
         if (!(error instanceof HansardError)) throw error
         this.#become({ status: "refused", because: error.message })
@@ -155,7 +161,7 @@ export class Trust {
     return this.#state.status !== "verified" || index < this.#state.head.size
   }
 
-  async #judge(text: string | undefined, isTold: boolean, isSecondLook = false): Promise<void> {
+  async #judge(text: string | undefined, isSecondLook = false): Promise<void> {
     const memory = this.#ports.load() ?? (await this.#pinOnFirstUse())
     if (memory === undefined || text === undefined) {
       if (memory?.checkpoint !== undefined) {
@@ -165,18 +171,18 @@ export class Trust {
       const because = memory === undefined ? "this log is not signed" : "nothing has been signed yet"
       return this.#become({ status: "unsigned", because })
     }
-    const head = openHead(text, memory.vkey)
-    // A tail's checkpoint may have been overtaken by a newer one that was fetched: that is no news.
-    if (isTold && this.#state.status === "verified" && head.size <= this.#state.head.size) return
+    const head = await this.#openWithSuccessors(text, memory.vkey)
     const old = memory.checkpoint === undefined ? undefined : openHead(memory.checkpoint, memory.vkey)
     if (old !== undefined && head.size < old.size && !isSecondLook) {
-      // Another tab may have been told of a newer one while this answer was on its way: only a second look is proof.
-      return await this.#judge(await this.#ports.fetchCheckpoint(), false, true)
+      // The tail tells late, and another tab may have been told of a newer one while this answer was on its way: only a
+      // second look is proof.
+      return await this.#judge(await this.#ports.fetchCheckpoint(), true)
     }
     if (old !== undefined && !(await this.#continuesFrom(old, head))) return
     this.#continues ??= old?.size
     this.#ports.save({
       ...memory,
+      vkey: head.vkey,
       checkpoint: text,
       seen: withSeen(memory.seen, { size: head.size, at: this.#ports.clock() }),
     })
@@ -203,6 +209,20 @@ export class Trust {
       this.#become({ status: "refused", because })
     }
     return false
+  }
+
+  /** By the pinned key, or by one that it has handed over to, itself or through others. */
+  async #openWithSuccessors(text: string, vkey: string): Promise<Head> {
+    try {
+      return openHead(text, vkey)
+    } catch (error) {
+      if (!(error instanceof BadSignatureError) || error.key !== undefined) throw error
+      const chain = new KeyChain([parseVerifierKey(vkey)])
+      for (const { index, record } of await this.#ports.fetchKeyChanges()) chain.offer(index, record)
+      const next = chain.changes.at(-1)?.vkey
+      if (next === undefined) throw error
+      return openHead(text, next)
+    }
   }
 
   async #pinOnFirstUse(): Promise<TrustMemory | undefined> {
