@@ -3,6 +3,7 @@ import { agentCommand } from "./commands/agent.ts"
 import { appendCommand } from "./commands/append.ts"
 import { checkCommand } from "./commands/check.ts"
 import { checkpointCommand } from "./commands/checkpoint.ts"
+import { demoAgentCommand } from "./commands/demo-agent.ts"
 import { demoCommand } from "./commands/demo.ts"
 import { exportCommand } from "./commands/export.ts"
 import { fsckCommand } from "./commands/fsck.ts"
@@ -95,6 +96,7 @@ export async function run(args: readonly string[], shell: Shell): Promise<number
   ]) {
     program.addCommand(command.copyInheritedSettings(program))
   }
+  program.addCommand(demoAgentCommand(shell, setStatus).copyInheritedSettings(program), { hidden: true })
   try {
     await program.parseAsync(args, { from: "user" })
     return status

@@ -60,6 +60,8 @@ export class NodeServer implements AsyncDisposable {
       tls === undefined
         ? createServer(limits, (request, response) => void listener(request, response))
         : createSecureServer({ ...limits, ...tls }, (request, response) => void listener(request, response))
+    await listening(server, host, port)
+    // Only now: what has timers of its own must not be left behind when there is nowhere to listen.
     const endpoint =
       hub === undefined ? undefined : new HubEndpoint(hub, { ...hubOptions, onLoopback: isLocalHost(host) })
     server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => {
@@ -67,7 +69,6 @@ export class NodeServer implements AsyncDisposable {
         endpoint.handleUpgrade(request, socket, head)
       else socket.end("HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
     })
-    await listening(server, host, port)
     const { address, family, port: real } = server.address() as AddressInfo
     const scheme = tls === undefined ? "http" : "https"
     const url = `${scheme}://${family === "IPv6" ? `[${address}]` : address}:${real}`

@@ -85,9 +85,9 @@ describe("demo", () => {
   })
 })
 
-test("the package's start script is the demonstration", () => {
+test("the package's start script serves the demonstration", () => {
   const manifest = JSON.parse(readFileSync(join(import.meta.dirname, "../../package.json"), "utf8")) as {
     scripts: Record<string, string>
   }
-  expect(manifest.scripts["start"]).toBe("node dev/run.mjs hansard demo")
+  expect(manifest.scripts["start"]).toBe("node dev/run.mjs hansard serve --demo")
 })

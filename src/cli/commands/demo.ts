@@ -7,7 +7,7 @@ import type { HubHealth } from "../../hub/index.ts"
 import { encodeLine } from "../../core/line.ts"
 import { assemble, hotlineAdapter } from "../demo/cast.ts"
 import { SCENES } from "../demo/scenes.ts"
-import type { Stage } from "../demo/scenes.ts"
+import type { WholeStage } from "../demo/scenes.ts"
 import { addCommonOptions, addWriteOptions } from "../filters.ts"
 import { DEFAULT_DIR, logOptions, openStoreToWrite } from "../folder.ts"
 import type { WriteOptions } from "../folder.ts"
@@ -52,10 +52,15 @@ async function demo(shell: Shell, options: DemoOptions): Promise<void> {
     teller.title("Agents join a hub")
     const cast = await assemble(hub)
     await using _connection = cast.client
-    const stage: Stage = {
-      hub,
+    const stage: WholeStage = {
       cast,
+      editor: cast.editor,
       signal,
+      swept: async () => {
+        await hub.checkExpectations()
+        await hub.expireDue()
+      },
+      record: async (record) => void (await hub.auditLog.append(record)),
       seen: (kind) => teller.seen(kind),
       sleep: (milliseconds) => sleep(milliseconds, undefined, { signal }),
       says: (name, text) => teller.says(name, text),

@@ -3,6 +3,8 @@ import { Command } from "commander"
 import { ApiKeyAuth, AuthRegistry, Ed25519Auth, Hub, noneAuth } from "../../hub/index.ts"
 import { isLocalHost, nodeListener, NodeServer } from "../../server/index.ts"
 import { visible } from "../colours.ts"
+import { hotlineAdapter } from "../demo/cast.ts"
+import { Troupe } from "../demo/troupe.ts"
 import { addCommonOptions, addWriteOptions } from "../filters.ts"
 import { logOptions, openStoreToWrite } from "../folder.ts"
 import type { WriteOptions } from "../folder.ts"
@@ -26,6 +28,7 @@ interface ServeOptions extends WriteOptions {
   readonly allowNone?: boolean
   readonly origin?: readonly string[]
   readonly accessLog?: boolean
+  readonly demo?: boolean
   readonly tlsCert?: string
   readonly tlsKey?: string
 }
@@ -35,6 +38,7 @@ export function serveCommand(shell: Shell, _setStatus: (status: number) => void)
     .description("a hub that agents reach over WebSocket, its audit log, and both over HTTP with a page")
     .option("--host <address>", "where to listen; this machine alone by default", DEFAULT_HOST)
     .option("--port <number>", "0 takes a free one", parsePort, DEFAULT_PORT)
+    .option("--demo", "with agents at work, each in a process of its own")
     .option("--allow-none", "let agents of other machines join without proving who they are")
     .option("--origin <origin...>", "web pages of this origin may connect")
     .option("--tls-cert <file>", "certificate chain, PEM; with --tls-key")
@@ -63,6 +67,7 @@ async function serve(shell: Shell, options: ServeOptions): Promise<void> {
   await using hub = await Hub.open(store, {
     audit: { coverage: "full", required, ...kept },
     hubId: HUB_ID,
+    ...(options.demo === true ? { adapters: [hotlineAdapter] } : {}),
     auth: authOf(),
     allowNone: options.allowNone === true ? "anywhere" : "loopback",
     logger,
@@ -90,7 +95,11 @@ async function serve(shell: Shell, options: ServeOptions): Promise<void> {
     shell.out.line(`hub     ${server.hubUrl}`)
     note(shell, "serving until it is interrupted")
   }
-  await interruption(shell.interrupted)
+  {
+    await using _troupe =
+      options.demo === true ? Troupe.start(server.hubUrl, (text) => note(shell, text)) : undefined
+    await interruption(shell.interrupted)
+  }
   if (!json) note(shell, "stopping")
   await server.close(GRACE_MS)
 }

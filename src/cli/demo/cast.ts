@@ -34,21 +34,51 @@ export const hotlineAdapter: ChannelAdapter = {
   },
 }
 
-/** Everybody joins; whoever is there from an earlier run is attached again. */
+/** Who there is, and what each answers. The editor asks; the intern takes every question and answers none. */
+export const ROLES: Readonly<
+  Record<"editor" | "researcher" | "calculator" | "reviewer" | "intern", RegisterOptions>
+> = {
+  editor: {},
+  researcher: { onTurn: research },
+  calculator: { onTurn: calculate },
+  reviewer: { onTurn: review },
+  intern: { onTurn: () => undefined },
+}
+
+export type Role = keyof typeof ROLES
+
+/** Joins; whoever is there from an earlier run is attached again. */
+export async function join(client: HubClient, role: Role): Promise<AgentClient> {
+  return (await client.hub.findAgentId(role)) === null
+    ? await client.register({ name: role, owner: "demo" }, ROLES[role])
+    : await client.attach(role, ROLES[role])
+}
+
+/** What the agent can do, and who may ask it. */
+export async function introduceItself(agent: AgentClient): Promise<void> {
+  switch (agent.passport.name) {
+    case "researcher":
+      await agent.setResume({ claimed_capabilities: ["research"], summary: "Looks things up." })
+      await agent.setSkill("# Researcher\n\nAsk me anything.\n")
+      return
+    case "calculator":
+      await agent.setResume({ claimed_capabilities: ["arithmetic"], summary: "Multiplies and divides." })
+      return
+    case "reviewer":
+      await agent.setRule({ access: { inbound_from: ["editor"] } })
+  }
+}
+
+/** Everybody, in the hub's own process. */
 export async function assemble(hub: Hub): Promise<Cast> {
   const client = await HubClient.connect(hub)
-  const join = async (name: string, options: RegisterOptions = {}): Promise<AgentClient> =>
-    (await client.hub.findAgentId(name)) === null
-      ? await client.register({ name, owner: "demo" }, options)
-      : await client.attach(name, options)
   return {
     client,
-    editor: await join("editor"),
-    researcher: await join("researcher", { onTurn: research }),
-    calculator: await join("calculator", { onTurn: calculate }),
-    reviewer: await join("reviewer", { onTurn: review }),
-    // Takes every question and answers none.
-    intern: await join("intern", { onTurn: () => undefined }),
+    editor: await join(client, "editor"),
+    researcher: await join(client, "researcher"),
+    calculator: await join(client, "calculator"),
+    reviewer: await join(client, "reviewer"),
+    intern: await join(client, "intern"),
   }
 }
 
