@@ -4,6 +4,7 @@
  * Figures are printed, never judged. A full run writes its sections of `bench/RESULTS.md`.
  */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { loadavg } from "node:os"
 import { join } from "node:path"
 import { parseArgs } from "node:util"
 import { benchAppend } from "./append.ts"
@@ -57,10 +58,19 @@ for (const name of positionals.length > 0 ? positionals : names) {
   mkdirSync(folder, { recursive: true })
   const place = mkdtempSync(join(folder, `bench-${name}-`))
   try {
+    // A busy machine makes figures that mean little: the reader shall see it.
+    const load = loadavg()[0]?.toFixed(1) ?? "unknown"
     const at = new Date().toISOString().slice(0, 16).replace("T", " ")
     const tables = await bench({ folder: place, rounds, milliseconds, quick })
     for (const table of tables) console.log(`${formatTable(table)}\n`)
-    const report = { name, machine, at: `${at} UTC`, rounds, milliseconds, tables }
+    const report = {
+      name,
+      machine: `${machine}. Load average ${load} before`,
+      at: `${at} UTC`,
+      rounds,
+      milliseconds,
+      tables,
+    }
     reports.push(report)
     if (!quick) writeResults(join(process.cwd(), "bench", "RESULTS.md"), report)
   } finally {

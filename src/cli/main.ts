@@ -1,6 +1,7 @@
 import { Command, CommanderError } from "commander"
 import { agentCommand } from "./commands/agent.ts"
 import { appendCommand } from "./commands/append.ts"
+import { benchCommand } from "./commands/bench.ts"
 import { checkCommand } from "./commands/check.ts"
 import { checkpointCommand } from "./commands/checkpoint.ts"
 import { demoAgentCommand } from "./commands/demo-agent.ts"
@@ -91,6 +92,7 @@ export async function run(args: readonly string[], shell: Shell): Promise<number
     keygenCommand(shell, setStatus),
     verifyCommand(shell, setStatus),
     fsckCommand(shell, setStatus),
+    benchCommand(shell, setStatus),
     witnessCommand(shell, setStatus),
     tokenCommand(shell, setStatus),
   ]) {
