@@ -52,6 +52,7 @@ if (import.meta.main) {
       ledger: { type: "boolean", default: false },
       index: { type: "boolean", default: true },
       rotate: { type: "string" },
+      compress: { type: "boolean", default: false },
     },
     allowPositionals: true,
     allowNegative: true,
@@ -71,6 +72,7 @@ if (import.meta.main) {
     log: {
       ...(values.ledger ? { ledger: { signer: benchSigner } } : {}),
       ...(values.index ? {} : { index: false }),
+      compress: values.compress,
       ...(values.rotate === undefined ? {} : { rotate: Number(values.rotate) }),
     },
     onProgress: (n) => {

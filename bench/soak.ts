@@ -38,6 +38,7 @@ const { values } = parseArgs({
     seconds: { type: "string", default: "120" },
     rate: { type: "string", default: "2000" },
     dir: { type: "string" },
+    compress: { type: "boolean", default: false },
   },
 })
 const seconds = Number(values.seconds)
@@ -83,6 +84,7 @@ async function soak(): Promise<void> {
   await using store = await FileStore.open(folder)
   await using log = await AuditLog.open(store, {
     rotate: rate * ROTATE_SECONDS,
+    compress: values.compress,
     ledger: { signer: benchSigner, checkpointIntervalMs: 500 },
   })
   await using otherStore = await FileStore.open(folder, { readOnly: true })
@@ -214,7 +216,8 @@ async function verify(): Promise<void> {
   const verdict = await verifyLog(storeLogSource(store), { keys, areKeysVouched: true, tiles: true })
   if (!isGood(verdict)) fail(`the log does not verify: ${JSON.stringify(verdict.claims)}`)
   const segments = (await store.list("/audit/segments")).length
-  console.log(`soak: ${verdict.records} records in ${segments + 1} files, verified`)
+  const compressed = (await store.list("/audit/segments")).filter((name) => name.endsWith(".zst")).length
+  console.log(`soak: ${verdict.records} records in ${segments + 1} files, ${compressed} compressed, verified`)
 }
 
 function failUnlessDone(error: unknown, signal: AbortSignal): void {

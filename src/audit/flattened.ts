@@ -1,8 +1,7 @@
 /**
  * What comes in batches, one by one.
  *
- * By hand, and not as a generator: what is there already then costs one promise and not three turns of the queue, which
- * is a fifth of the time that parsing a line takes. As with a generator, calls are answered in their order.
+ * By hand, and not as a generator: what is there already then costs one promise, and no turn of a generator's queue. As with a generator, calls are answered in their order.
  */
 export class Flattened<T> implements AsyncGenerator<T, void, undefined> {
   readonly #batches: AsyncGenerator<readonly T[], void, undefined>

@@ -1,7 +1,9 @@
 import { TamperedError } from "../core/errors.ts"
 import { concatBytes } from "../core/bytes.ts"
 import type { ByteRange, KnowledgeStore } from "../store/contract.ts"
-import { LOG_PATH, parseSegmentName, segmentPath, SEGMENTS_FOLDER } from "./paths.ts"
+import { FrameCache, linesBytes, openFrames, readFrames } from "./frames.ts"
+import type { Frames } from "./frames.ts"
+import { compressedPath, LOG_PATH, parseSegmentName, segmentPath, SEGMENTS_FOLDER } from "./paths.ts"
 
 /** A part of the log that will never change again: a file of its own. */
 export interface Segment {
@@ -11,6 +13,8 @@ export interface Segment {
   readonly start: number
   /** Logical, exclusive. */
   readonly end: number
+  /** Where its frames lie, if it has been compressed. */
+  readonly frames: Frames | undefined
 }
 
 /** Which file holds what, at one moment. Never changed: replaced by another. */
@@ -38,16 +42,20 @@ export interface LogFilesOptions {
  * in one atomic step; the next append makes a new one. So no offset ever changes, and a rotation that a crash cuts
  * short has happened or has not.
  *
- * Memory: three numbers a segment.
+ * Sealed segments may have been compressed, which nobody above can tell: offsets are those of the lines.
+ *
+ * Memory: some numbers a segment, and two for each frame of a compressed one.
  */
 export class LogFiles {
   readonly #store: KnowledgeStore
   readonly #shared: boolean
+  readonly #cache = new FrameCache()
   #layout: Layout | undefined
   /** A rotation that is under way; never rejects. */
   #rotating: Promise<void> | undefined
   /** What a move would have made that failed: a store that speaks over a network can have done it all the same. */
   #suspect: Layout | undefined
+
   constructor(store: KnowledgeStore, options: LogFilesOptions) {
     this.#store = store
     this.#shared = options.shared
@@ -78,10 +86,18 @@ export class LogFiles {
     const known = new Map(this.segments.map((segment) => [segment.firstIndex, segment]))
     const segments: Segment[] = []
     let start = 0
-    for (const firstIndex of await this.#list()) {
-      const { start: from, end } = known.get(firstIndex) ?? { start: 0, end: undefined }
-      const bytes = end === undefined ? await this.#store.size(segmentPath(firstIndex)) : end - from
-      segments.push({ firstIndex, start, end: start + bytes })
+    for (const { firstIndex, isCompressed } of await this.#list()) {
+      const before = known.get(firstIndex)
+      const frames = isCompressed
+        ? (before?.frames ?? (await openFrames(this.#store, compressedPath(firstIndex), firstIndex)))
+        : undefined
+      const bytes =
+        before !== undefined
+          ? before.end - before.start
+          : frames !== undefined
+            ? linesBytes(frames)
+            : await this.#store.size(segmentPath(firstIndex))
+      segments.push({ firstIndex, start, end: start + bytes, frames })
       start += bytes
     }
     const isSame = this.#layout?.activeStart === start
@@ -124,7 +140,7 @@ export class LogFiles {
       const found: Uint8Array[] = []
       let certain = true
       for (const { path, start, end, parts } of byFile(layout, ranges)) {
-        // One that reaches into another file, for what a reader of lines never asks.
+        // In a compressed segment; or one that reaches into another file, for what a reader of lines never asks.
         if (path === undefined) found.push(await this.read(start, end))
         else found.push(...(await readRanges.call(this.#store, path, parts)))
         certain &&= path !== LOG_PATH
@@ -140,11 +156,11 @@ export class LogFiles {
     return this.segments[firstEndingAfter(this.segments, offset)]
   }
 
-  /** In which file the byte at `offset` lies, and where in it. */
+  /** In which file the byte at `offset` lies, and where in it, before compression. */
   placeOf(offset: number): { readonly path: string; readonly offset: number } {
     const segment = this.segmentAt(offset)
     if (segment === undefined) return { path: LOG_PATH, offset: offset - this.activeStart }
-    return { path: segmentPath(segment.firstIndex), offset: offset - segment.start }
+    return { path: segment.frames?.path ?? segmentPath(segment.firstIndex), offset: offset - segment.start }
   }
 
   /** Adds to the active file. Only after a look. @returns the logical offset at which `bytes` start. */
@@ -169,7 +185,7 @@ export class LogFiles {
   async rotate(size: number, bytes: number): Promise<void> {
     const { segments, activeStart, activeFirst } = await this.#current()
     if (activeFirst === undefined) throw new Error("bug: a log is measured before it rotates")
-    const segment = { firstIndex: activeFirst, start: activeStart, end: bytes }
+    const segment = { firstIndex: activeFirst, start: activeStart, end: bytes, frames: undefined }
     const after: Layout = { segments: [...segments, segment], activeStart: bytes, activeFirst: size }
     const rotating = this.#move(segment, after)
     this.#rotating = rotating.catch(() => {})
@@ -178,6 +194,15 @@ export class LogFiles {
     } finally {
       this.#rotating = undefined
     }
+  }
+
+  /** A sealed segment is there in compressed form too, durable and equal: from now on that one is read. */
+  compressed(firstIndex: number, frames: Frames): void {
+    if (this.#layout === undefined) return
+    const segments = this.segments.map((segment) =>
+      segment.firstIndex === firstIndex ? { ...segment, frames } : segment,
+    )
+    this.#layout = { ...this.#layout, segments }
   }
 
   /** Makes a sealed segment read-only, where the store can. */
@@ -199,7 +224,7 @@ export class LogFiles {
 
   async #move(segment: Segment, after: Layout): Promise<void> {
     const path = segmentPath(segment.firstIndex)
-    if (await this.#store.exists(path)) {
+    if ((await this.#store.exists(path)) || (await this.#store.exists(compressedPath(segment.firstIndex)))) {
       // The move would replace it.
       throw new TamperedError(
         `${path} is there already: somebody else writes to the log`,
@@ -245,11 +270,7 @@ export class LogFiles {
       const segment = segments[n]
       if (segment === undefined) break
       const stop = Math.min(end, segment.end)
-      const part = await this.#store.readRange(
-        segmentPath(segment.firstIndex),
-        at - segment.start,
-        stop - segment.start,
-      )
+      const part = await this.#readSegment(segment, at - segment.start, stop - segment.start)
       parts.push(part)
       at += part.length
       if (at < stop) return { bytes: joined(parts), certain: false }
@@ -257,6 +278,11 @@ export class LogFiles {
     if (at >= end) return { bytes: joined(parts), certain: true }
     parts.push(await this.#store.readRange(LOG_PATH, at - activeStart, end - activeStart))
     return { bytes: joined(parts), certain: false }
+  }
+
+  #readSegment({ firstIndex, frames }: Segment, start: number, end: number): Promise<Uint8Array> {
+    if (frames === undefined) return this.#store.readRange(segmentPath(firstIndex), start, end)
+    return readFrames(this.#store, frames, start, end, this.#cache)
   }
 
   /**
@@ -269,17 +295,24 @@ export class LogFiles {
     if (!this.#shared) return false
     const now = await this.#list()
     const { segments } = layout
-    if (now.length === segments.length && now.at(-1) === segments.at(-1)?.firstIndex) return false
+    const isSame = now.every(({ firstIndex, isCompressed }, i) => {
+      const segment = segments[i]
+      return segment?.firstIndex === firstIndex && (segment.frames !== undefined) === isCompressed
+    })
+    if (isSame && now.length === segments.length) return false
     await this.look()
     return true
   }
 
-  async #list(): Promise<number[]> {
-    const names = await this.#store.list(SEGMENTS_FOLDER)
-    return names
+  /** In order. Where a segment is there in both forms, the original: nobody has yet compared the other. */
+  async #list(): Promise<{ readonly firstIndex: number; readonly isCompressed: boolean }[]> {
+    const names = (await this.#store.list(SEGMENTS_FOLDER))
       .map(parseSegmentName)
-      .filter((first) => first !== undefined)
-      .sort((a, b) => a - b)
+      .filter((name) => name !== undefined)
+    const originals = new Set(names.filter((name) => !name.isCompressed).map(({ firstIndex }) => firstIndex))
+    return names
+      .filter(({ firstIndex, isCompressed }) => !isCompressed || !originals.has(firstIndex))
+      .sort((a, b) => a.firstIndex - b.firstIndex)
   }
 }
 
@@ -295,7 +328,7 @@ function firstEndingAfter(segments: readonly Segment[], offset: number): number 
   return low
 }
 
-/** Neighbouring ranges that lie in one file, relative to it; `path` is undefined for one that lies in several. */
+/** Neighbouring ranges that lie in one plain file, relative to it; `path` is undefined for one that does not. */
 interface InFile {
   readonly path: string | undefined
   readonly start: number
@@ -308,8 +341,8 @@ function byFile({ segments, activeStart }: Layout, ranges: readonly ByteRange[])
   for (const { start, end } of ranges) {
     const segment = segments[firstEndingAfter(segments, start)]
     const base = segment?.start ?? activeStart
-    const path =
-      segment === undefined ? LOG_PATH : end <= segment.end ? segmentPath(segment.firstIndex) : undefined
+    const isPlain = segment !== undefined && segment.frames === undefined && end <= segment.end
+    const path = segment === undefined ? LOG_PATH : isPlain ? segmentPath(segment.firstIndex) : undefined
     const last = files.at(-1)
     const part = { start: start - base, end: end - base }
     if (path !== undefined && last?.path === path) last.parts.push(part)

@@ -2,6 +2,7 @@ import type { Logger } from "../core/logger.ts"
 import type { KnowledgeStore } from "../store/contract.ts"
 import { LogExtent } from "./extent.ts"
 import { Follower } from "./follow.ts"
+import { Compaction } from "./compaction.ts"
 import { LogFiles } from "./log-files.ts"
 import { LogState } from "./log-state.ts"
 import { recover } from "./recover.ts"
@@ -9,7 +10,7 @@ import type { TornTail } from "./recover.ts"
 import { DEFAULT_ROTATE, Rotation } from "./rotation.ts"
 import type { AuditLogOptions } from "./types.ts"
 
-export type LogStorageOptions = Pick<AuditLogOptions, "rotate"> & {
+export type LogStorageOptions = Pick<AuditLogOptions, "rotate" | "compress"> & {
   readonly readOnly: boolean
   readonly logger: Logger
 }
@@ -26,10 +27,12 @@ export class LogStorage {
   readonly #store: KnowledgeStore
   readonly #state: LogState
   readonly #rotation: Rotation
+  /** Without the option there is none. */
+  readonly #compaction: Compaction | undefined
   readonly #follower: Follower
   readonly #readOnly: boolean
 
-  constructor(store: KnowledgeStore, { readOnly, rotate, logger }: LogStorageOptions) {
+  constructor(store: KnowledgeStore, { readOnly, rotate, compress, logger }: LogStorageOptions) {
     this.#store = store
     this.#readOnly = readOnly
     this.files = new LogFiles(store, { shared: readOnly })
@@ -39,8 +42,15 @@ export class LogStorage {
         "the state of the audit log could not be written; opening it will take longer",
       )
     })
+    this.#compaction =
+      compress === true && !readOnly
+        ? new Compaction(store, this.files, (error) => {
+            logger.warn({ err: error }, "a sealed segment could not be compressed; it stays as it is")
+          })
+        : undefined
     this.#rotation = new Rotation(this.files, this.extent, {
       every: rotate ?? DEFAULT_ROTATE,
+      onSealed: () => this.#compaction?.start(),
       onError: (error, what) => logger.warn({ err: error }, what),
     })
     this.#follower = new Follower(this.files, this.extent, (error) => {
@@ -63,6 +73,7 @@ export class LogStorage {
     }
     const torn = await recover(this.#store, this.files, this.extent, check)
     await this.#rotation.guardNewest()
+    this.#compaction?.start()
     return torn
   }
 
@@ -90,6 +101,7 @@ export class LogStorage {
 
   /** Whoever waits for more is woken, and finds nothing. */
   async close(): Promise<void> {
+    await this.#compaction?.close()
     if (!this.#readOnly) await this.#state.close()
     this.extent.wakeAll()
     await this.#follower[Symbol.asyncDispose]()

@@ -49,6 +49,9 @@ export async function partsOfStore(
   for (;;) {
     const files = new LogFiles(store, { shared: true })
     await files.look()
+    // Of no use to a worker, which reads the files itself.
+    if (files.segments.some(({ frames }) => frames !== undefined))
+      return { parts: [], [Symbol.dispose]: () => {} }
     const parts: FilePart[] = files.segments.map(({ firstIndex, start, end }) => ({
       start,
       end,

@@ -15,9 +15,19 @@ export function segmentPath(firstIndex: number): string {
   return `${SEGMENTS_FOLDER}/${String(firstIndex).padStart(12, "0")}.jsonl`
 }
 
-/** The first index in a segment's name; `undefined` for a name that is none of ours. */
-export function parseSegmentName(name: string): number | undefined {
-  const digits = /^(\d{12,16})\.jsonl$/.exec(name)?.[1]
-  const first = Number(digits)
-  return digits !== undefined && segmentPath(first).endsWith(`/${name}`) ? first : undefined
+/** Of a sealed segment that has been compressed. */
+export function compressedPath(firstIndex: number): string {
+  return `${segmentPath(firstIndex)}.zst`
+}
+
+/** What a segment's name says; `undefined` for a name that is none of ours. */
+export function parseSegmentName(
+  name: string,
+): { readonly firstIndex: number; readonly isCompressed: boolean } | undefined {
+  const [, digits, suffix] = /^(\d{12,16})\.jsonl(\.zst)?$/.exec(name) ?? []
+  if (digits === undefined) return undefined
+  const firstIndex = Number(digits)
+  const isCompressed = suffix !== undefined
+  const path = isCompressed ? compressedPath(firstIndex) : segmentPath(firstIndex)
+  return path.endsWith(`/${name}`) ? { firstIndex, isCompressed } : undefined
 }

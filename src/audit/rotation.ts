@@ -8,6 +8,8 @@ export const DEFAULT_ROTATE: number = 2 ** 20
 export interface RotationOptions {
   /** In records; `false`: never. */
   readonly every: number | false
+  /** A segment is sealed. Nobody waits for it. */
+  readonly onSealed: () => void
   /** What failed and harms nothing. */
   readonly onError: (error: unknown, what: string) => void
 }
@@ -49,12 +51,13 @@ export class Rotation {
   /** Guards the newest segment, in case a crash came between its move and that. */
   async guardNewest(): Promise<void> {
     const newest = this.#files.segments.at(-1)
-    if (newest !== undefined) await this.#guard(newest.firstIndex)
+    if (newest !== undefined && newest.frames === undefined) await this.#guard(newest.firstIndex)
   }
 
   async #rotate(first: number): Promise<void> {
     await this.#files.rotate(this.#extent.size, this.#extent.bytes)
     await this.#guard(first)
+    this.#options.onSealed()
   }
 
   async #guard(firstIndex: number): Promise<void> {

@@ -73,6 +73,12 @@ export interface AuditLogOptions {
    * reads sees one log, whatever it was written with.
    */
   readonly rotate?: number | false
+  /**
+   * Whether sealed segments are compressed, in the background, with Zstandard: some tenth of the size, and a record
+   * then costs a read of some kilobytes and some tenth of a millisecond. Default false. What is not finished when the log closes is
+   * begun again by the next process that opens it so; what has been compressed is read with or without the option.
+   */
+  readonly compress?: boolean
   readonly clock?: Clock
   readonly timers?: Timers
   /** Default: silent. */

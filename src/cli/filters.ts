@@ -32,6 +32,7 @@ export function addWriteOptions(command: Command): Command {
     .option("--no-ledger", "a plain log: no signing key, no tree, no checkpoints")
     .option("--rotate <records>", "seal the file after so many records (default: 2^20)", wholeNumber(1))
     .option("--no-rotate", "keep the log in one file, as AG2 does")
+    .option("--compress", "compress sealed files in the background, with Zstandard")
 }
 
 export function addFilterOptions(command: Command): Command {

@@ -19,6 +19,7 @@ export interface WriteOptions extends CommonOptions {
   /** False for a plain log: `--no-ledger`. */
   readonly ledger?: boolean
   readonly rotate?: number | false
+  readonly compress?: boolean
 }
 
 /** A data folder's store and log, closed together. */
@@ -96,16 +97,17 @@ export async function openStoreToWrite(dir: string): Promise<FileStore> {
   return await FileStore.open(join(resolve(dir), "store"))
 }
 
-/** How the folder's log is kept: {@link ledgerOf}, and when it rotates. */
+/** How the folder's log is kept: {@link ledgerOf}, and in which files. */
 export async function logOptions(
   shell: Shell,
   options: WriteOptions,
   store: KnowledgeStore,
-): Promise<Pick<AuditLogOptions, "ledger" | "rotate">> {
+): Promise<Pick<AuditLogOptions, "ledger" | "rotate" | "compress">> {
   const ledger = await ledgerOf(shell, options, store)
   return {
     ...(ledger === undefined ? {} : { ledger }),
     ...(options.rotate === undefined ? {} : { rotate: options.rotate }),
+    ...(options.compress === true ? { compress: true } : {}),
   }
 }
 

@@ -74,7 +74,7 @@ const QUOTE = 0x22
 const BACKSLASH = 0x5c
 
 /**
- * Many lines at once: `[`, the lines with commas between, `]`. An eighth faster than line by line.
+ * Many lines at once: `[`, the lines with commas between, `]`. Faster than line by line.
  *
  * `undefined` when it is not certain that this gives what {@link parseLine} gives for each line; then parse each. It is
  * certain when the whole is an array of as many objects as there are lines, each line begins with `{` and ends with `}`,
