@@ -104,7 +104,7 @@ export class AuditLog extends HubRecorder implements AsyncDisposable {
       options.ledger === undefined || this.#readOnly
         ? undefined
         : new Ledger(store, files, extent, { ...options.ledger, clock, timers, logger: this.#logger })
-    const place = { store, files, extent, logger: this.#logger }
+    const place = { store, files, extent, logger: this.#logger, clock, timers }
     const index = makeIndex(place, options.index, this.#readOnly)
     this.#searched = { files, extent, index }
   }

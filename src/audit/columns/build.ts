@@ -80,17 +80,25 @@ export class BlockBuilder {
     return this.#end
   }
 
-  /** @param rows those of `lines`, which are whole */
-  add(rows: readonly Row[], lines: Uint8Array): void {
-    this.#grams.add(lines)
+  /**
+   * @param rows those of `lines`, which are whole
+   * @param trigrams of these lines, where another builder has them already
+   */
+  add(rows: readonly Row[], lines: Uint8Array, trigrams?: GramFilter): void {
+    if (trigrams === undefined || !this.#grams.take(trigrams)) this.#grams.add(lines)
+    const columns = this.#columns
     for (const { bytes, time, values } of rows) {
       if (bytes > MAX_LENGTH) throw new Error(`a line of ${bytes} bytes cannot be indexed`)
       if (this.#lengths.length % this.#chunkRows === 0) this.#anchors.push(this.#end - this.start)
       this.#lengths.push(bytes)
       this.#end += bytes + 1
       this.#times.push(time)
-      for (const [i, column] of this.#columns.entries()) column.add(values[i])
+      for (let i = 0; i < columns.length; i++) columns[i]?.add(values[i])
     }
+  }
+
+  get trigrams(): GramFilter {
+    return this.#grams
   }
 
   /** The file, not yet bound to its lines. */

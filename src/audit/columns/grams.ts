@@ -20,6 +20,13 @@ export class GramFilter {
     this.bits = new Uint8Array(2 ** Math.min(MAX_BITS_LOG, Math.max(MIN_BITS_LOG, log)) / 8)
   }
 
+  /** Adds what another filter of the same size has. @returns false when it is of another. */
+  take(other: GramFilter): boolean {
+    if (other.bits.length !== this.bits.length) return false
+    for (let i = 0; i < this.bits.length; i++) this.bits[i] = (this.bits[i] ?? 0) | (other.bits[i] ?? 0)
+    return true
+  }
+
   /** Whole lines; what stands across the end of one is no harm. */
   add(lines: Uint8Array): void {
     const { bits } = this

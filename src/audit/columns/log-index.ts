@@ -1,6 +1,7 @@
 import { equalBytes } from "../../core/bytes.ts"
 import { InvalidInputError } from "../../core/errors.ts"
 import type { Logger } from "../../core/logger.ts"
+import type { Clock, Timers } from "../../core/system.ts"
 import type { KnowledgeStore } from "../../store/contract.ts"
 import type { LogExtent } from "../extent.ts"
 import type { LogFiles } from "../log-files.ts"
@@ -24,6 +25,8 @@ export interface Place {
   readonly files: LogFiles
   readonly extent: LogExtent
   readonly logger: Logger
+  readonly clock: Clock
+  readonly timers: Timers
 }
 
 /** A part of the log, and the block that knows its rows; without one it has to be read. */

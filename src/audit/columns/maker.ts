@@ -16,6 +16,11 @@ const PIECE_BYTES = 1024 * 1024
 const THREAD_MIN_RECORDS = 8192
 /** Of a block: so many records at least share a small block, while their block is not full. */
 const SMALL_SHARE = 1 / 32
+/**
+ * While records come faster than they are indexed, the index takes a fifth of a core and no more: appends come first,
+ * and what is not indexed yet is searched as it lies.
+ */
+const PAUSE_SHARE = 4
 const NEWLINE = 0x0a
 
 /** The index as its maker sees it. */
@@ -52,6 +57,10 @@ export class IndexMaker {
   /** Work that is under way. Never rejects. */
   #working: Promise<void> | undefined
   #closed = false
+  /** How many wait for the work to be done: then it is not slowed down. */
+  #waiting = 0
+  /** Ends a pause. */
+  #hurry: (() => void) | undefined
 
   constructor(place: Place, fields: Fields, blockRecords: number, index: MadeIndex) {
     this.#place = place
@@ -73,7 +82,13 @@ export class IndexMaker {
 
   /** Resolves once nothing is left to do. */
   async idle(): Promise<void> {
-    while (this.#working !== undefined) await this.#working
+    this.#waiting++
+    this.#hurry?.()
+    try {
+      while (this.#working !== undefined) await this.#working
+    } finally {
+      this.#waiting--
+    }
   }
 
   /** The block that is being made is finished, which takes 0.2 s at most; no other is begun. */
@@ -176,10 +191,25 @@ export class IndexMaker {
     if (lines.length === 0) throw new TamperedError("the log ends within a line", session.next, session.end)
     // Most often the buffer is the piece; a store that hands out parts of a larger one keeps that.
     const own = lines.buffer.byteLength > 2 * lines.length ? Uint8Array.from(lines) : lines
+    const before = { size: extent.size, at: this.#place.clock() }
     const reply = await this.#opened().ask({ ask: "add", lines: own, small })
     session.next += reply.rows
     session.end += reply.bytes
     if (reply.file !== undefined) await this.#index.addSmall(session.number, reply.file)
+    const isBusy = extent.size - before.size > reply.rows / PAUSE_SHARE
+    if (isBusy) await this.#pause(PAUSE_SHARE * (this.#place.clock() - before.at))
+  }
+
+  async #pause(milliseconds: number): Promise<void> {
+    if (this.#waiting > 0 || milliseconds < 1) return
+    await new Promise<void>((resolve) => {
+      const cancel = this.#place.timers.after(milliseconds, resolve)
+      this.#hurry = () => {
+        cancel()
+        resolve()
+      }
+    })
+    this.#hurry = undefined
   }
 
   #opened(): BlockMaker {

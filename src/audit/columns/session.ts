@@ -60,12 +60,15 @@ export class BuildSession {
     const bytes = Buffer.from(given.buffer, given.byteOffset, given.byteLength)
     const lines = firstLines(bytes, this.#blockRecords - builder.count)
     const rows = rowsOf(lines, this.#fields)
-    const { end, count } = builder
-    builder.add(rows, lines)
-    if (!small) return { rows: rows.length, bytes: lines.length, file: undefined }
-    const own = this.#newBuilder(rows.length, builder.firstIndex + count, end)
+    const reply = { rows: rows.length, bytes: lines.length }
+    if (!small) {
+      builder.add(rows, lines)
+      return { ...reply, file: undefined }
+    }
+    const own = this.#newBuilder(rows.length, builder.firstIndex + builder.count, builder.end)
     own.add(rows, lines)
-    return { rows: rows.length, bytes: lines.length, file: own.encode() }
+    builder.add(rows, lines, own.trigrams)
+    return { ...reply, file: own.encode() }
   }
 
   #newBuilder(records: number, firstIndex: number, start: number): BlockBuilder {
