@@ -3,9 +3,9 @@ import { computed, signal } from "@preact/signals"
 import type { ReadonlySignal, Signal } from "@preact/signals"
 import { systemClock, systemTimers } from "../core/index.ts"
 import { MAX_KEY_CHANGES, SIGNING_KEY_SET } from "../core/key-change.ts"
-import type { AgentsPage, RecordsPage, ServiceAnswer } from "../wire/http.ts"
+import type { AgentsPage, ChannelsPage, RecordsPage, ServiceAnswer } from "../wire/http.ts"
 import { ApiError, ask, askBytes, askJson } from "./api.ts"
-import { learn, learnNames, service } from "./state.ts"
+import { learn, learnNames, learnTypes, service } from "./state.ts"
 import { store, stored } from "./storage.ts"
 import { T } from "./texts.ts"
 import { parseMemory } from "./trust/memory.ts"
@@ -94,8 +94,9 @@ async function serviceAnswer(): Promise<ServiceAnswer> {
 }
 
 async function loadNames(): Promise<void> {
-  const [agents, registrations] = await Promise.all([
+  const [agents, channels, registrations] = await Promise.all([
     orNothing(() => askJson<AgentsPage>("v1/agents", [["limit", String(NAMES_LIMIT)]])),
+    orNothing(() => askJson<ChannelsPage>("v1/channels", [["limit", String(NAMES_LIMIT)]])),
     orNothing(() =>
       askJson<RecordsPage>("v1/records", [
         ["kind", "agent_registered"],
@@ -105,6 +106,9 @@ async function loadNames(): Promise<void> {
     ),
   ])
   learn(registrations?.records.map(({ record }) => record) ?? [])
+  learnTypes(
+    channels?.channels.flatMap(({ channel_id, type }) => (type === null ? [] : [[channel_id, type]])) ?? [],
+  )
   learnNames(agents?.agents.map(({ agent_id, name }) => [agent_id, name] as const) ?? [])
 }
 

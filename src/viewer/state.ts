@@ -68,12 +68,17 @@ export function learn(records: readonly Readonly<Record<string, unknown>>[]): vo
         : [],
     ),
   )
-  const types = records.flatMap(({ kind, channel_id, manifest_type }) =>
-    kind === "channel_created" && typeof channel_id === "string" && typeof manifest_type === "string"
-      ? [[channel_id, manifest_type] as const]
-      : [],
+  learnTypes(
+    records.flatMap(({ kind, channel_id, manifest_type }) =>
+      kind === "channel_created" && typeof channel_id === "string" && typeof manifest_type === "string"
+        ? [[channel_id, manifest_type] as const]
+        : [],
+    ),
   )
-  channelTypes.value = added(channelTypes.peek(), types)
+}
+
+export function learnTypes(entries: readonly (readonly [string, string])[]): void {
+  channelTypes.value = added(channelTypes.peek(), entries)
 }
 
 export function learnNames(entries: readonly (readonly [string, string])[]): void {

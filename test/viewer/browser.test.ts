@@ -187,6 +187,12 @@ describe.skipIf(CHROMIUM === undefined)("the page (needs Chromium: apt-get insta
     await page.locator(".story-event[aria-selected=true]", { hasText: "turn_failed" }).waitFor()
     await page.keyboard.press("c")
     await page.locator(".story-event[aria-selected=true]", { hasText: "Please review this" }).waitFor()
+    await page.goto(`${served.url}?kind=turn_failed`)
+    await page.locator(".row[id]").first().waitFor()
+    await page.keyboard.press("j")
+    await page.locator(".row[aria-selected=true]", { hasText: "conversation" }).waitFor()
+    await page.keyboard.press("c")
+    await page.locator(".story-event[aria-selected=true]", { hasText: "turn_failed" }).waitFor()
     expect(await page.locator(".lane-name").allTextContents()).toEqual(["hub", "editor", "reviewer"])
   })
 

@@ -12,7 +12,7 @@ import { askable, isFiltered, withField, withKind } from "../place.ts"
 import type { Filter } from "../place.ts"
 import { useResource } from "../resource.ts"
 import { logSize } from "../session.ts"
-import { go, goFilter, openRecord, place, service } from "../state.ts"
+import { go, goFilter, goView, openRecord, place, service } from "../state.ts"
 import { T } from "../texts.ts"
 import { askPage, askStats, knownKinds, learnKinds, tailParams } from "./ask.ts"
 import { moved, visibleRange, zoomed } from "./buckets.ts"
@@ -110,6 +110,16 @@ export function RecordsView(): JSX.Element {
       group: T.keys.list,
       run: () => {
         if (selected !== undefined) openRecord(selected)
+      },
+    },
+    {
+      keys: ["c"],
+      text: T.keys.cause,
+      group: T.keys.list,
+      run: () => {
+        const item = selectedRow === undefined ? undefined : rows.get(selectedRow)
+        const channel = item?.record["channel_id"]
+        if (item && typeof channel === "string") goView("channels", channel, `a${item.index}`)
       },
     },
     {

@@ -9,7 +9,7 @@ import { dateTime } from "../format.ts"
 import { Icon } from "../parts/icons.tsx"
 import { Empty, Failure } from "../parts/notice.tsx"
 import { useResource } from "../resource.ts"
-import { channelTypes, goView, nameOf, place } from "../state.ts"
+import { goView, learnTypes, nameOf, place } from "../state.ts"
 import { T } from "../texts.ts"
 import { Story } from "./timeline.tsx"
 
@@ -38,10 +38,7 @@ export function ChannelsView(): JSX.Element {
   )
   const list = channels.data?.channels ?? []
   useEffect(() => {
-    const types = list.flatMap(({ channel_id, type }) => (type === null ? [] : [[channel_id, type] as const]))
-    if (types.some(([channel, type]) => channelTypes.peek().get(channel) !== type)) {
-      channelTypes.value = new Map([...channelTypes.peek(), ...types])
-    }
+    learnTypes(list.flatMap(({ channel_id, type }) => (type === null ? [] : [[channel_id, type]])))
   }, [channels.data])
   const first = list[0]?.channel_id
   return (
