@@ -1,3 +1,4 @@
+export { hubAddress, parseHubAddress } from "./address.ts"
 export type { AdapterResult, ChannelAdapter, ExpectedTurn, PendingTurn } from "./adapter.ts"
 export { isParticipant, isTerminalChannel, participantIds, roleOf } from "./channel.ts"
 export type {

@@ -9,11 +9,12 @@ import { LOG_PATH } from "../../src/audit/index.ts"
 import type { AuditRecord } from "../../src/audit/index.ts"
 import { HansardError } from "../../src/core/errors.ts"
 import { Hub } from "../../src/hub/index.ts"
-import { isTerminalChannel, TEXT } from "../../src/model/index.ts"
-import type { Envelope, TaskState } from "../../src/model/index.ts"
+import { isTerminalChannel, PASS, roundRobinGraph, TEXT } from "../../src/model/index.ts"
+import type { Envelope, JsonObject, TaskState } from "../../src/model/index.ts"
 import { MemoryStore } from "../../src/store/memory.ts"
 import { join, type Agent } from "../hub/world.ts"
 import { FakeTime, seeded, seededBytes, settle, testSeed } from "../support/fake-time.ts"
+import { Network } from "./network.ts"
 import { FlakyStore } from "../support/flaky-store.ts"
 
 const SEEDS = Number(process.env["HANSARD_SEEDS"] ?? 40)
@@ -37,6 +38,7 @@ class Simulation {
   readonly random: () => number
   readonly time = new FakeTime()
   readonly disk = new MemoryStore()
+  readonly network = new Network(() => this.random())
   readonly required: boolean
   readonly coverage: "standard" | "full"
   readonly faultRate: number
@@ -119,8 +121,7 @@ class Simulation {
     if (roll < 0.12 || agent === undefined || other === undefined) {
       const name = `agent-${this.#names++}`
       this.call({ what: "register" }, async () => {
-        const joined = await join(hub, name, async ({ envelope }, self) => {
-          if (this.random() < 0.2) throw new Error("the agent crashed")
+        const joined = await this.network.join(hub, name, async (self, envelope) => {
           if (this.random() < 0.4) await this.#reply(self, envelope)
         })
         if (hub === this.hub) this.agents.push(joined)
@@ -128,9 +129,15 @@ class Simulation {
       })
     } else if (roll < 0.27) {
       this.call({ what: "create" }, async () => {
-        const manifest_type = this.random() < 0.5 ? "consulting" : "conversation"
+        const types = ["consulting", "conversation", "discussion", "workflow"] as const
+        const manifest_type = this.pick(types) ?? "conversation"
         const ttl = this.random() < 0.3 ? 20 : 600
-        const request = { creator_id: agent.id, manifest_type, participants: [other.id], ttl }
+        const third = this.pick(this.agents)?.id ?? other.id
+        const many = manifest_type === "discussion" || manifest_type === "workflow"
+        const participants = [...new Set(many ? [agent.id, other.id, third] : [other.id])]
+        const graph = roundRobinGraph(participants, { maxTurns: 6 }) as unknown as JsonObject
+        const knobs = manifest_type === "workflow" ? { knobs: { graph } } : {}
+        const request = { creator_id: agent.id, manifest_type, participants, ttl, ...knobs }
         const { channel_id } = await hub.createChannel(request)
         this.channels.push(channel_id)
         return channel_id
@@ -175,6 +182,9 @@ class Simulation {
         await hub.unregister(agent.id)
         return agent.id
       })
+    } else if (roll < 0.97) {
+      const reattached = this.network.attach(hub, agent)
+      reattached.catch(() => {})
     } else if (channel !== undefined) {
       this.call({ what: "failure", id: channel }, async () => {
         await hub.reportTurnFailure(channel, agent.id, "e", new RangeError("sim"))
@@ -186,8 +196,25 @@ class Simulation {
   #post(agent: Agent, channelId: string): void {
     const text = `text-${this.#names++}`
     this.call({ what: "post", id: channelId, text }, async () => {
-      const draft = { channel_id: channelId, sender_id: agent.id, event_type: TEXT, event_data: { text } }
-      await agent.connection.postEnvelope(draft)
+      const draft = {
+        channel_id: channelId,
+        sender_id: agent.id,
+        event_type: TEXT,
+        event_data: { text },
+        idempotency_key: text,
+      }
+      const turn = this.random()
+      if (turn < 0.1)
+        await agent.connection.postEnvelope({ ...draft, event_type: PASS, idempotency_key: null })
+      const id = await agent.connection.postEnvelope(draft)
+      // Somebody who did not hear the answer asks again; by then it may have left.
+      const again = turn > 0.8 ? agent.connection.postEnvelope(draft) : Promise.resolve(id)
+      const repeated = await again.catch((error: HansardError) => {
+        const left = ["not_found", "access_denied", "audit_unavailable", "closed"]
+        expect(left, error.message).toContain(error.code)
+        return id
+      })
+      expect(repeated).toBe(id)
       return channelId
     })
   }
@@ -228,6 +255,7 @@ class Simulation {
     expect(hub.health().quarantined).toBe(0)
     this.#checkRecords(records)
     await this.#checkChannels(hub, records)
+    await this.network.check(hub)
   }
 
   /** Whoever was told "done" is in the log once; without `required`, a gap may stand for it. */
