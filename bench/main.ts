@@ -17,12 +17,14 @@ import { formatTable, writeResults } from "./report.ts"
 import type { Report } from "./report.ts"
 import { benchStats } from "./stats.ts"
 import { benchText } from "./text.ts"
+import { benchNetwork } from "./network.ts"
 import { benchVerify } from "./verify.ts"
 import { benchViewer } from "./viewer.ts"
 
 /** A benchmark is added here, and nowhere else. */
 const BENCHES: Readonly<Record<string, Bench>> = {
   append: benchAppend,
+  network: benchNetwork,
   open: benchOpen,
   parse: benchParse,
   verify: benchVerify,

@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest"
 import { WebSocket } from "ws"
 import type { Envelope } from "../../src/model/index.ts"
 import { MAX_FRAME_BYTES, MAX_OVERSIZE_BYTES } from "../../src/wire/index.ts"
+import { MAX_SEND_QUEUE_BYTES } from "../../src/server/ws/index.ts"
 import { converse } from "./scenes.ts"
 import { RawPeer, serveHub } from "./world.ts"
 
@@ -301,6 +302,27 @@ describe("negotiation", () => {
     second.send({ ...opening, session })
     expect(await second.next()).toMatchObject({ resumed: false })
   })
+})
+
+test("W-24: who reads too slowly is cut, and holds up no sender", async () => {
+  const { server } = await serveHub()
+  const peer = await RawPeer.connect(server.hubUrl)
+  const { channel, alice } = await converse(peer)
+  // Bob on a socket of his own, which reads nothing any more.
+  const slow = await RawPeer.connect(server.hubUrl)
+  slow.send({ kind: "hello", name: "bob", since_envelope_id: null })
+  await slow.next(({ kind }) => kind === "welcome")
+  slow.socket.pause()
+  const text = "x".repeat(900_000)
+  const posts = Math.ceil((2 * MAX_SEND_QUEUE_BYTES) / text.length)
+  for (let i = 0; i < posts; i++) {
+    await peer.ask("post_envelope", {
+      envelope: { channel_id: channel, sender_id: alice, event_type: TEXT, event_data: { text } },
+    })
+  }
+  await expect.poll(() => server.endpoint?.size, { timeout: 10_000 }).toBe(1)
+  slow.socket.resume()
+  expect([1006, 4008]).toContain((await slow.closed).code)
 })
 
 test("on closing every peer is told, and requests under way are answered", async () => {
