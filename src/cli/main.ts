@@ -1,29 +1,45 @@
 import { Command, CommanderError } from "commander"
-import { agentCommand } from "./commands/agent.ts"
-import { appendCommand } from "./commands/append.ts"
-import { benchCommand } from "./commands/bench.ts"
-import { checkCommand } from "./commands/check.ts"
-import { checkpointCommand } from "./commands/checkpoint.ts"
-import { demoAgentCommand } from "./commands/demo-agent.ts"
-import { demoCommand } from "./commands/demo.ts"
-import { exportCommand } from "./commands/export.ts"
-import { fsckCommand } from "./commands/fsck.ts"
-import { importCommand } from "./commands/import.ts"
-import { keygenCommand } from "./commands/keygen.ts"
-import { proveCommand } from "./commands/prove.ts"
-import { queryCommand } from "./commands/query.ts"
-import { sealCommand } from "./commands/seal.ts"
-import { serveCommand } from "./commands/serve.ts"
-import { statsCommand } from "./commands/stats.ts"
-import { tailCommand } from "./commands/tail.ts"
-import { tokenCommand } from "./commands/token.ts"
-import { verifyCommand } from "./commands/verify.ts"
-import { witnessCommand } from "./commands/witness.ts"
 import { coloursFor } from "./colours.ts"
 import { Output } from "./output.ts"
 import { OK, report, systemError, USAGE_OR_ENVIRONMENT } from "./report.ts"
 import type { Shell } from "./shell.ts"
 import { packageVersion } from "./version.ts"
+
+type MakeCommand = (shell: Shell, setStatus: (status: number) => void) => Command
+
+/** In the order of the help. Loaded when asked for: a command that appends has no use for a server. */
+const COMMANDS: Readonly<Record<string, () => Promise<MakeCommand>>> = {
+  demo: async () => (await import("./commands/demo.ts")).demoCommand,
+  serve: async () => (await import("./commands/serve.ts")).serveCommand,
+  agent: async () => (await import("./commands/agent.ts")).agentCommand,
+  append: async () => (await import("./commands/append.ts")).appendCommand,
+  tail: async () => (await import("./commands/tail.ts")).tailCommand,
+  query: async () => (await import("./commands/query.ts")).queryCommand,
+  stats: async () => (await import("./commands/stats.ts")).statsCommand,
+  import: async () => (await import("./commands/import.ts")).importCommand,
+  export: async () => (await import("./commands/export.ts")).exportCommand,
+  checkpoint: async () => (await import("./commands/checkpoint.ts")).checkpointCommand,
+  prove: async () => (await import("./commands/prove.ts")).proveCommand,
+  check: async () => (await import("./commands/check.ts")).checkCommand,
+  seal: async () => (await import("./commands/seal.ts")).sealCommand,
+  keygen: async () => (await import("./commands/keygen.ts")).keygenCommand,
+  verify: async () => (await import("./commands/verify.ts")).verifyCommand,
+  fsck: async () => (await import("./commands/fsck.ts")).fsckCommand,
+  bench: async () => (await import("./commands/bench.ts")).benchCommand,
+  witness: async () => (await import("./commands/witness.ts")).witnessCommand,
+  token: async () => (await import("./commands/token.ts")).tokenCommand,
+  "demo-agent": async () => (await import("./commands/demo-agent.ts")).demoAgentCommand,
+}
+
+/** Started by other commands, and by nobody else. */
+const HIDDEN: readonly string[] = ["demo-agent"]
+
+/** The one that is named; all of them for the help, and to say which name was meant. */
+function wantedCommands(args: readonly string[]): readonly (readonly [string, () => Promise<MakeCommand>])[] {
+  const all = Object.entries(COMMANDS)
+  const named = all.filter(([name]) => name === args[0])
+  return named.length > 0 ? named : all
+}
 
 /** Runs the command that this process was started with, and sets its exit status. */
 export async function runProcess(): Promise<void> {
@@ -75,30 +91,10 @@ export async function run(args: readonly string[], shell: Shell): Promise<number
   const setStatus = (code: number): void => {
     status = code
   }
-  for (const command of [
-    demoCommand(shell, setStatus),
-    serveCommand(shell, setStatus),
-    agentCommand(shell, setStatus),
-    appendCommand(shell, setStatus),
-    tailCommand(shell, setStatus),
-    queryCommand(shell, setStatus),
-    statsCommand(shell, setStatus),
-    importCommand(shell, setStatus),
-    exportCommand(shell, setStatus),
-    checkpointCommand(shell, setStatus),
-    proveCommand(shell, setStatus),
-    checkCommand(shell, setStatus),
-    sealCommand(shell, setStatus),
-    keygenCommand(shell, setStatus),
-    verifyCommand(shell, setStatus),
-    fsckCommand(shell, setStatus),
-    benchCommand(shell, setStatus),
-    witnessCommand(shell, setStatus),
-    tokenCommand(shell, setStatus),
-  ]) {
-    program.addCommand(command.copyInheritedSettings(program))
+  for (const [name, load] of wantedCommands(args)) {
+    const command = (await load())(shell, setStatus)
+    program.addCommand(command.copyInheritedSettings(program), { hidden: HIDDEN.includes(name) })
   }
-  program.addCommand(demoAgentCommand(shell, setStatus).copyInheritedSettings(program), { hidden: true })
   try {
     await program.parseAsync(args, { from: "user" })
     return status
