@@ -1,7 +1,8 @@
 import { ClosedError, InvalidInputError, NotFoundError } from "../core/errors.ts"
-import { utf8 } from "../core/bytes.ts"
+import { concatBytes, utf8 } from "../core/bytes.ts"
 import { openCheckpoint, signCheckpoint } from "../core/checkpoint.ts"
 import type { OpenedCheckpoint } from "../core/checkpoint.ts"
+import { TreeFrontier } from "../core/frontier.ts"
 import { logSize, recordIndex } from "../core/hash-types.ts"
 import type { Digest, Hash } from "../core/hash-types.ts"
 import type { SignerKey } from "../core/key.ts"
@@ -11,12 +12,12 @@ import type { ReadHashes } from "../core/merkle.ts"
 import { noteSigner, noteVerifier, parseNote } from "../core/note.ts"
 import { formatProofFile } from "../core/proof-file.ts"
 import type { Clock, Timers } from "../core/system.ts"
-import { tileHashReader } from "../core/tile-reader.ts"
+import { edgeTiles } from "../core/tile.ts"
 import type { KnowledgeStore } from "../store/contract.ts"
 import type { DurableBatch, LogExtent } from "./extent.ts"
 import type { LogFiles } from "./log-files.ts"
 import { contradiction, LogTree } from "./log-tree.ts"
-import { CHECKPOINT_PATH, storedTiles } from "./tiles.ts"
+import { CHECKPOINT_PATH, EDGE_PATH, storedHashes, storedTiles } from "./tiles.ts"
 
 const DEFAULT_INTERVAL_MS = 1_000
 /** In milliseconds: how long a log that closes waits for cosignatures, and then for whoever was told to come to an end. */
@@ -184,7 +185,7 @@ export class Ledger {
       throw new NotFoundError(`there is no record ${index}; the log has ${this.#extent.size}`)
     let checkpoint = this.#published
     if (checkpoint === undefined || index >= checkpoint.size) checkpoint = await this.publish()
-    const read = this.#hashesUnder(checkpoint)
+    const read = await this.#hashesUnder(checkpoint)
     const proof = await proveRecord(logSize(checkpoint.size), recordIndex(index), read)
     return formatProofFile({ index: recordIndex(index), proof, checkpoint: checkpoint.text })
   }
@@ -194,7 +195,7 @@ export class Ledger {
     if (to > this.#extent.size) throw new NotFoundError(`the log has ${this.#extent.size} records, not ${to}`)
     let checkpoint = this.#published
     if (checkpoint === undefined || to > checkpoint.size) checkpoint = await this.publish()
-    return await proveTree(logSize(to), logSize(from), this.#hashesUnder(checkpoint))
+    return await proveTree(logSize(to), logSize(from), await this.#hashesUnder(checkpoint))
   }
 
   /** A last checkpoint, then no more. Who is asked to cosign then is told to come to an end. */
@@ -210,8 +211,8 @@ export class Ledger {
     }
   }
 
-  #hashesUnder({ size, root }: PublishedCheckpoint): ReadHashes {
-    return tileHashReader(logSize(size), root, storedTiles(this.#store))
+  #hashesUnder({ size, root }: PublishedCheckpoint): Promise<ReadHashes> {
+    return storedHashes(this.#store, logSize(size), root)
   }
 
   #openStored(stored: Uint8Array): OpenedCheckpoint {
@@ -241,8 +242,20 @@ export class Ledger {
     this.#published = { text, size, root, at: this.#options.clock() }
     this.#isOwn = true
     this.#tree.isCovered()
+    await this.#keepEdge(this.#published)
     this.#isUncosigned = true
     this.#cosign()
+  }
+
+  /** Derived, from the tiles that have just been written: a log whose edge could not be kept is as good as before. */
+  async #keepEdge({ size, root }: PublishedCheckpoint): Promise<void> {
+    try {
+      const partials = await storedTiles(this.#store)(edgeTiles(logSize(size)))
+      const edge = TreeFrontier.resume(logSize(size), root, partials).edge()
+      await this.#store.write(EDGE_PATH, concatBytes(edge))
+    } catch (err) {
+      this.#options.logger.warn({ err }, "the tree's edge could not be kept")
+    }
   }
 
   /** Has the newest checkpoint cosigned, unless that is under way for another. */
@@ -264,7 +277,7 @@ export class Ledger {
 
   async #collect(asked: PublishedCheckpoint, cosign: Cosign): Promise<void> {
     const proofFrom = async (from: number, to: number): Promise<readonly Hash[]> =>
-      await proveTree(logSize(to), logSize(from), this.#hashesUnder(asked))
+      await proveTree(logSize(to), logSize(from), await this.#hashesUnder(asked))
     const { signal } = this.#stopCosigning
     const note = await this.#orTooLate(cosign(asked.text, proofFrom, signal), signal)
     if (note === asked.text) return

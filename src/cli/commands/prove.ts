@@ -1,12 +1,11 @@
 import { writeFileSync } from "node:fs"
 import { Command, InvalidArgumentError } from "commander"
-import { storedTiles } from "../../audit/index.ts"
+import { storedHashes } from "../../audit/index.ts"
 import { HansardError, TamperedError } from "../../core/errors.ts"
 import { logSize, recordIndex } from "../../core/hash-types.ts"
 import { checkRecord, proveRecord } from "../../core/merkle.ts"
 import { leafHash } from "../../core/merkle-hash.ts"
 import { formatProofFile } from "../../core/proof-file.ts"
-import { tileHashReader } from "../../core/tile-reader.ts"
 import { addCommonOptions } from "../filters.ts"
 import { DataFolder } from "../folder.ts"
 import { headCovering, recordBytes } from "../ledger-view.ts"
@@ -43,7 +42,7 @@ async function prove(shell: Shell, index: number, options: ProveOptions): Promis
   }
   let proof: string
   try {
-    const read = tileHashReader(logSize(size), root, storedTiles(folder.store))
+    const read = await storedHashes(folder.store, logSize(size), root)
     const hashes = await proveRecord(logSize(size), recordIndex(index), read)
     // A proof of something else than what is stored would be refused far away from here, and too late.
     checkRecord(hashes, logSize(size), root, recordIndex(index), leafHash(record))

@@ -1,5 +1,8 @@
 import { readFileSync } from "node:fs"
 import { Command } from "commander"
+import type { VerifierKey } from "../../core/key.ts"
+import type { Logger } from "../../core/logger.ts"
+import type { PolicyWitness } from "../../core/policy.ts"
 import { ApiKeyAuth, AuthRegistry, Ed25519Auth, Hub, noneAuth } from "../../hub/index.ts"
 import { isLocalHost, nodeListener, NodeServer } from "../../server/index.ts"
 import { visible } from "../colours.ts"
@@ -13,6 +16,14 @@ import { systemError, usageError } from "../report.ts"
 import { Service } from "../service.ts"
 import { note } from "../shell.ts"
 import type { Shell } from "../shell.ts"
+import {
+  cosignBy,
+  parseWitness,
+  parseWitnessed,
+  WITNESS_PREFIX,
+  withWitness,
+  witnessFor,
+} from "../witnessing.ts"
 
 const DEFAULT_HOST = "127.0.0.1"
 const DEFAULT_PORT = 4280
@@ -29,6 +40,8 @@ interface ServeOptions extends WriteOptions {
   readonly origin?: readonly string[]
   readonly accessLog?: boolean
   readonly demo?: boolean
+  readonly witness?: readonly PolicyWitness[]
+  readonly witnessFor?: readonly VerifierKey[]
   readonly tlsCert?: string
   readonly tlsKey?: string
 }
@@ -44,6 +57,16 @@ export function serveCommand(shell: Shell, _setStatus: (status: number) => void)
     .option("--tls-cert <file>", "certificate chain, PEM; with --tls-key")
     .option("--tls-key <file>", "its private key, PEM")
     .option("--access-log", "record every use of the log in a second one, in the data folder's access-log/")
+    .option(
+      "--witness <vkey@url>",
+      "have each checkpoint cosigned there, by this key; may be repeated",
+      parseWitness,
+    )
+    .option(
+      "--witness-for <vkey>",
+      "cosign the checkpoints of this log, at /witness; may be repeated",
+      parseWitnessed,
+    )
     .option("--no-required", "go on when a record cannot be written; by default every change is then refused")
     .addHelpText(
       "after",
@@ -62,8 +85,8 @@ async function serve(shell: Shell, options: ServeOptions): Promise<void> {
     note(shell, `warning: other machines reach ${visible(host)} without TLS, and send their keys in clear`)
   }
   await using store = await openStoreToWrite(options.dir)
-  const kept = await logOptions(shell, options, store)
   const logger = operatorLogger(shell, json)
+  const kept = withCosign(await logOptions(shell, options, store), options, logger)
   await using hub = await Hub.open(store, {
     audit: { coverage: "full", required, ...kept },
     hubId: HUB_ID,
@@ -81,18 +104,29 @@ async function serve(shell: Shell, options: ServeOptions): Promise<void> {
     stopping: shell.interrupted,
     logger,
   })
+  const { witnessFor: logs } = options
+  const witness = logs && witnessFor(shell, options, { store, logs, logger })
   await using server = await NodeServer.listen({
     host,
     port,
     ...(tls === undefined ? {} : { tls }),
     hub,
-    listener: nodeListener(service.handler),
+    listener: nodeListener(
+      witness === undefined ? service.handler : withWitness(service.handler, witness.handle),
+    ),
     hubOptions: { logger, ...(origin === undefined ? {} : { origins: origin }) },
   })
-  if (json) shell.out.line(JSON.stringify({ url: server.url, hub_url: server.hubUrl, pid: process.pid }))
-  else {
+  const witnessed = witness && {
+    witness: `${witness.vkey}@${server.url.replace(/\/$/, "")}${WITNESS_PREFIX}`,
+  }
+  if (json) {
+    shell.out.line(
+      JSON.stringify({ url: server.url, hub_url: server.hubUrl, pid: process.pid, ...witnessed }),
+    )
+  } else {
     shell.out.line(`service ${server.url}`)
     shell.out.line(`hub     ${server.hubUrl}`)
+    if (witnessed !== undefined) shell.out.line(`witness ${witnessed.witness}`)
     note(shell, "serving until it is interrupted")
   }
   {
@@ -102,6 +136,21 @@ async function serve(shell: Shell, options: ServeOptions): Promise<void> {
   }
   if (!json) note(shell, "stopping")
   await server.close(GRACE_MS)
+}
+
+function withCosign(
+  kept: Awaited<ReturnType<typeof logOptions>>,
+  { witness }: ServeOptions,
+  logger: Logger,
+): typeof kept {
+  if (witness === undefined) return kept
+  if (kept.ledger === undefined) {
+    throw usageError(
+      "a log without a ledger has no checkpoints to cosign",
+      "Leave out --no-ledger or --witness.",
+    )
+  }
+  return { ...kept, ledger: { ...kept.ledger, cosign: cosignBy(kept.ledger.signer, witness, logger) } }
 }
 
 /** `none` is good for this machine alone, unless it is allowed: that is the hub's to hold. */
