@@ -36,10 +36,13 @@ export function memory(): TrustMemory | undefined {
 }
 
 export const trust: Trust = new Trust({
+  // A log without a ledger has none: asking again and again would fill the browser's console with refusals.
   fetchCheckpoint: async () =>
-    await orNothing(
-      async () => await (await ask("checkpoint", [], { cache: "no-store", accept: "*/*" })).text(),
-    ),
+    service.peek()?.origin === null
+      ? undefined
+      : await orNothing(
+          async () => await (await ask("checkpoint", [], { cache: "no-store", accept: "*/*" })).text(),
+        ),
   fetchTile: async (path) => await orNothing(async () => await askBytes(path)),
   fetchKey: async () => (await serviceAnswer()).vkey ?? undefined,
   fetchKeyChanges: async () => {
@@ -80,10 +83,16 @@ export async function start(): Promise<void> {
   }
 }
 
-/** `?key=VKEY` in the address pins it: how somebody you trust can send you a link. */
+/**
+ * `?key=VKEY` in the address pins it: how somebody you trust can send you a link. It replaces no other key, as anybody
+ * can send a link.
+ */
 function pinFromAddress(): void {
-  const key = new URLSearchParams(location.search).get("key")
-  if (key !== null) trust.pin(key.replaceAll(" ", "+"))
+  const key = new URLSearchParams(location.search).get("key")?.replaceAll(" ", "+")
+  if (key === undefined) return
+  const pinned = memory()?.vkey
+  if (pinned !== undefined && pinned !== key) throw new Error(T.otherKey)
+  trust.pin(key)
 }
 
 async function serviceAnswer(): Promise<ServiceAnswer> {

@@ -104,6 +104,8 @@ export const T = {
   pinFirst:
     "The signing key was taken from the service on the first visit: from then on a change is noticed, but the first time was trust.",
   pinGiven: "The signing key is the one that you gave.",
+  otherKey:
+    "The address names another key than the one that this browser has pinned. Open the page without it to go on with the pinned one; to trust the other, forget the log under Integrity first.",
   pending: (size: string): string =>
     `The newest checkpoint covers ${size} records, and not yet this one. It is checked again with the next.`,
   refusedRecord: (index: number): string => `record ${index} is not the one that was signed`,

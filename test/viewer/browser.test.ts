@@ -161,6 +161,19 @@ describe.skipIf(CHROMIUM === undefined)("the page (needs Chromium: apt-get insta
     expect(line).toBe(stored)
   })
 
+  test("a key in the address is pinned, and replaces none", async () => {
+    const key = encodeURIComponent(formatVerifierKey(served.signer))
+    const page = await open(`?view=integrity&key=${key}`)
+    await page.locator(".top .badge[data-status=verified]").waitFor()
+    await page.getByText("given by you").waitFor()
+    const other = formatVerifierKey(generateSignerKey("hansard.example/log", "log", systemRandom))
+    await page.goto(`${served.url}?view=integrity&key=${encodeURIComponent(other)}`)
+    await page.getByRole("alert").getByText("another key").waitFor()
+    await page.goto(`${served.url}?view=integrity`)
+    await page.locator(".top .badge[data-status=verified]").waitFor()
+    await page.getByText("given by you").waitFor()
+  })
+
   test("the tail is live; scrolling pauses it, a pill counts, one key resumes", async () => {
     await note("so that the list is long", 300)
     const page = await open("")
