@@ -51,6 +51,8 @@ export class RemoteConnection implements HubConnection, SessionEvents {
   readonly #deliveries = new Deliveries()
   /** By agent id; owned by `registerIdentity`, `attach`, `unregister` and `detached`. */
   readonly #bound = new Map<string, Bound>()
+  /** Tokens of administrators, by name; in memory alone. */
+  readonly #admins = new Map<string, string>()
 
   constructor(line: SessionLine, handlers: RemoteHandlers, newKey: ReturnType<typeof idSource>) {
     this.#line = line
@@ -95,8 +97,10 @@ export class RemoteConnection implements HubConnection, SessionEvents {
   challenge(name: string): Promise<AuthChallenge> {
     return this.#ask("challenge", { name })
   }
+  /** Proved again, too, when the hub has forgotten the session. */
   async proveAdmin(name: string, token: string): Promise<void> {
     await this.#ask("prove_admin", { name, token })
+    this.#admins.set(name, token)
   }
   getAgent(nameOrId: string): Promise<Passport> {
     return this.#ask("get_agent", { name_or_id: nameOrId })
@@ -256,6 +260,7 @@ export class RemoteConnection implements HubConnection, SessionEvents {
 
   /** The hub has forgotten the session: every identity proves itself again. Rejects when the line is lost meanwhile. */
   async renew(): Promise<void> {
+    for (const [name, token] of this.#admins) await this.#line.askNow("prove_admin", { name, token })
     for (const [agentId, bound] of [...this.#bound]) {
       try {
         await this.#line.helloNow(bound.name, await this.#claimOf(bound), bound.since)

@@ -86,10 +86,8 @@ export class Requests {
     this.#inFlight = 0
     for (const [id, waiting] of [...this.#waiting]) {
       if (!waiting.isSent) continue
-      if (isKnown || mayRepeat(waiting.op)) {
-        waiting.isSent = false
-        continue
-      }
+      waiting.isSent = false
+      if (isKnown || mayRepeat(waiting.op)) continue
       const gone = new DisconnectedError(`the connection was lost before ${waiting.op} was answered`)
       this.#take(id)?.reject(gone)
     }

@@ -180,6 +180,8 @@ export class Peer implements SessionPeer {
     this.#negotiated = true
     const opening = this.#host.session(this.#from, true, frame.session)
     this.#session = opening.then(({ session }) => session)
+    // Told below; whoever asks for the session later is told as well.
+    this.#session.catch(() => {})
     const { session, resumed } = await opening
     this.#open = session
     const told = { ...echo, protocol: PROTOCOL_VERSION, session: session.token, resumed }

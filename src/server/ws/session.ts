@@ -90,7 +90,13 @@ export class Session {
   resume(peer: SessionPeer): void {
     this.#peer?.cut(CLOSE_RESUMED, "the session goes on on another socket")
     this.#peer = peer
-    for (const delivery of [...this.#unreceipted.values()]) peer.notify(delivery)
+    for (const delivery of [...this.#unreceipted.values()]) {
+      try {
+        peer.notify(delivery)
+      } catch (error) {
+        this.#options.failed(error, "notify")
+      }
+    }
   }
 
   attachPeer(peer: SessionPeer): void {
@@ -126,7 +132,7 @@ export class Session {
     await this.connection.receipt(frame)
   }
 
-  /** Idempotent. The identities stay registered. */
+  /** Idempotent, and never rejects. The identities stay registered. */
   async end(code: number = 1000, reason: string = "the session has ended"): Promise<void> {
     if (this.#isEnded) return
     this.#isEnded = true
@@ -134,7 +140,11 @@ export class Session {
     this.#peer?.cut(code, reason)
     this.#peer = undefined
     this.#unreceipted.clear()
-    await this.#connection?.[Symbol.asyncDispose]()
+    try {
+      await this.#connection?.[Symbol.asyncDispose]()
+    } catch (error) {
+      this.#options.failed(error, "end")
+    }
   }
 
   async #run({ request_id, op, params }: RequestFrame): Promise<ResponseFrame> {
