@@ -51,7 +51,7 @@ export async function benchOpen({ folder, rounds, quick }: BenchContext): Promis
       title,
       unit: "ms",
       better: "less",
-      subject: "open and append one",
+      subject: "",
       results: times,
       notes: ["Goal at 10,000,000: 300 ms."],
     },

@@ -2,7 +2,8 @@
  * `kill -9` at random moments: every acknowledged record is there once, in order, and nothing else but one tail that
  * was not acknowledged. The log is the same one over all the kills, so recovery is part of what is tested.
  *
- * It rotates every hundred records, so that kills fall between the steps of a rotation too. It keeps a ledger. Every checkpoint that a kill leaves behind is one of the lines that are there at the end.
+ * It rotates every hundred records and compresses what is sealed, so that kills fall between the steps of that too. It keeps a
+ * ledger. Every checkpoint that a kill leaves behind is one of the lines that are there at the end.
  *
  * `HANSARD_CRASHES` sets how many (default 12; `.ci/run` asks for 100; 1,000 for a long evening).
  */

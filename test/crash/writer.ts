@@ -8,7 +8,11 @@ const [dir = "", run = "", inFlight = "1"] = process.argv.slice(2)
 const store = await FileStore.open(dir)
 // A key that everybody knows, checkpoints as often as they can be made.
 const signer = generateSignerKey("crash.example/log", "log", (length) => new Uint8Array(length).fill(1))
-const log = await AuditLog.open(store, { rotate: 100, ledger: { signer, checkpointIntervalMs: 1 } })
+const log = await AuditLog.open(store, {
+  rotate: 100,
+  compress: true,
+  ledger: { signer, checkpointIntervalMs: 1 },
+})
 writeSync(1, "open\n")
 let n = 0
 await Promise.all(
