@@ -61,7 +61,15 @@ export class Committer {
     if (adapter === undefined || before === undefined) return { envelope, state: before, result: {} }
     return guardAdapter(metadata.manifest.type, () => {
       const state = deepFreeze(adapter.fold(envelope, before))
-      return { envelope, state, result: adapter.onAccepted(metadata, envelope, state) }
+      const result = adapter.onAccepted(metadata, envelope, state)
+      const { nextState } = result
+      // A channel that is neither open nor ended would take nothing and tell nobody.
+      if (nextState !== undefined && !isTerminalChannel(nextState)) {
+        throw new ProtocolError(
+          `the adapter ${metadata.manifest.type} ends a channel as ${String(nextState)}`,
+        )
+      }
+      return { envelope, state, result }
     })
   }
 

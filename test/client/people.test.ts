@@ -225,7 +225,7 @@ describe("turns of many", () => {
 })
 
 describe("people", () => {
-  test("accept by themselves, hear by callback or pull, speak, and leave", async () => {
+  test("W-18: accept by themselves, hear by callback or pull, speak, and leave", async () => {
     await using world = await openWorld()
     const { hub } = world
     const [bob] = await agents(hub, { bob: (turn) => `re: ${turn.text}` })

@@ -97,7 +97,7 @@ describe("C9, C10: tasks", () => {
     expect(seen.of("task:failed")).toMatchObject([["t1", "failed", { outcome: "failed", reason: "no luck" }]])
   })
 
-  test("C10: a task that has ended stays as it ended", async () => {
+  test("W-16, C10: a task that has ended stays as it ended", async () => {
     await using world = await openWorld()
     const { hub, seen } = world
     const owner_id = await registerOnly(hub, "ann")

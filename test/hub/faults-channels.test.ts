@@ -258,7 +258,7 @@ async function registerAccepting(
   return { id: passport.agent_id, passport, connection, got: got as never[] }
 }
 
-test("F4: acknowledging empties an inbox, without the agent having to speak; pressure is told on the step", async () => {
+test("W-9, F4: acknowledging empties an inbox, without the agent having to speak; pressure is told on the step", async () => {
   await using world = await openWorld()
   const { hub, seen } = world
   const ann = await join(hub, "ann")
@@ -298,7 +298,7 @@ describe("E5, E6, E7: who may post what", () => {
     },
   )
 
-  test("E5: a stranger posts nothing, and is addressed by nothing", async () => {
+  test("S-3, E5: a stranger posts nothing, and is addressed by nothing", async () => {
     await using world = await openWorld()
     const { hub } = world
     const [ann, bob, eve] = [await join(hub, "ann"), await join(hub, "bob"), await join(hub, "eve")]
@@ -592,4 +592,20 @@ describe("invitations", () => {
     await settle()
     expect(await nested).toMatchObject({ state: "active" })
   })
+})
+
+test("W-8: an adapter that leaves a channel between open and ended is refused the envelope", async () => {
+  const closing = { nextState: "closing" as "closed", closeReason: "x" }
+  const odd = adapterLike("odd", {
+    onAccepted: (_metadata, { event_type }) => (event_type === "ag2.msg.text" ? closing : {}),
+  })
+  await using world = await openWorld({ adapters: [odd] })
+  const { hub } = world
+  const [ann, bob] = [await join(hub, "ann"), await join(hub, "bob")]
+  const request = { creator_id: ann.id, manifest_type: "odd", participants: [bob.id] }
+  const { channel_id } = await hub.createChannel(request)
+  const before = await hub.readWal(channel_id)
+  await expect(say(hub, channel_id, ann.id)).rejects.toMatchObject({ code: "protocol_error" })
+  expect(await hub.readWal(channel_id)).toEqual(before)
+  expect((await hub.closeChannel(channel_id)).state).toBe("closed")
 })
