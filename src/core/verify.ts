@@ -73,7 +73,8 @@ export async function verifyLog(source: LogSource, options: VerifyOptions = {}):
     rootsAt: [head, remembered].flatMap((each) => (each === undefined ? [] : [each.size])),
     // Who signed is known: then no other key has to be found. Looking for changes takes a tenth of the hashing.
     keys: head !== undefined && isSignedByOneOf(head, start) ? [] : start,
-    records: options.records ?? true,
+    // Without a checkpoint it is all that can be said of the lines.
+    records: options.records !== false || head === undefined,
     tiles: options.tiles === true && head !== undefined,
     resume: options.resume,
     now: options.now,

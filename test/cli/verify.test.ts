@@ -149,6 +149,14 @@ test("verify: --key and --policy as `check` takes them", () => {
   })
 })
 
+test("verify: without a checkpoint a line that is no record is all that can be found, and is", () => {
+  const folder = tempFolder()
+  const file = join(folder, "lines")
+  writeFileSync(file, [...lines.slice(0, 5), "no record", ...lines.slice(5)].join("\n") + "\n")
+  const { status, told } = verify(folder, file)
+  expect([status, told.claims["integrity"]]).toMatchObject([1, { status: "false", first_bad_index: 5 }])
+})
+
 test("verify: wrong use is status 2", () => {
   const folder = tempFolder()
   expect(verify(folder).status).toBe(2)
