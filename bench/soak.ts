@@ -22,8 +22,11 @@ const TICK_MS = 10
 const SAMPLE_MS = 1_000
 /** So often the file is sealed, in seconds. */
 const ROTATE_SECONDS = 5
-/** Of the middle of a quarter of the samples over that of another. What garbage collection leaves lies below it. */
-const MAX_GROWTH_MIB = 16
+/**
+ * Of the middle of a quarter of the samples over that of another. What a scan holds that is under way when a sample is
+ * taken, and a block's columns, lie below it; every record kept, of the 120,000 between the two at the defaults, lies above.
+ */
+const MAX_GROWTH_MIB = 32
 const MAX_GROWTH_DESCRIPTORS = 8
 
 interface Sample {
