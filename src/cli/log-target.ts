@@ -9,6 +9,7 @@ import type { Scanning } from "../core/verify-scan.ts"
 import type { LogSource } from "../core/verify-source.ts"
 import type { KnowledgeStore } from "../store/index.ts"
 import { openStoreToRead } from "./folder.ts"
+import { tokenOf } from "./remote.ts"
 import { systemError, usageError } from "./report.ts"
 import { sealedFile } from "./sealed.ts"
 
@@ -30,6 +31,7 @@ export interface FolderTarget extends LogTarget {
 export interface TargetOptions {
   readonly dir: string
   readonly url?: string
+  readonly token?: string
   readonly checkpoint?: string
   readonly tiles?: string
 }
@@ -42,7 +44,7 @@ export async function openTarget(
 ): Promise<LogTarget> {
   if (options.url !== undefined) {
     if (files.length > 0) throw usageError("both --url and files are given", "Verify one log at a time.")
-    return urlTarget(options.url, signal)
+    return urlTarget(options.url, tokenOf(options), signal)
   }
   return files.length > 0 ? filesTarget(files, options) : await folderTarget(options.dir)
 }
@@ -75,7 +77,7 @@ function filesTarget(files: readonly string[], { checkpoint, tiles }: TargetOpti
   }
 }
 
-function urlTarget(url: string, signal: AbortSignal): LogTarget {
+function urlTarget(url: string, token: string | undefined, signal: AbortSignal): LogTarget {
   if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) {
     throw usageError(
       "--url is no http or https address",
@@ -83,7 +85,7 @@ function urlTarget(url: string, signal: AbortSignal): LogTarget {
     )
   }
   return {
-    source: urlLogSource(url, { signal }),
+    source: urlLogSource(url, { signal, ...(token === undefined ? {} : { fetch: fetchWith(token) }) }),
     name: `url ${new URL(url).href}`,
     // The server is what is waited for.
     scan: async () => undefined,
@@ -111,4 +113,13 @@ function checkFile(path: string): string {
     throw systemError(`read ${path}`, error)
   }
   return path
+}
+
+/** Sends the token with each request. */
+function fetchWith(token: string): typeof fetch {
+  return (input, init) => {
+    const headers = new Headers(init?.headers)
+    headers.set("authorization", `Bearer ${token}`)
+    return fetch(input, { ...init, headers })
+  }
 }

@@ -28,6 +28,8 @@ const COMMANDS: Readonly<Record<string, () => Promise<MakeCommand>>> = {
   bench: async () => (await import("./commands/bench.ts")).benchCommand,
   witness: async () => (await import("./commands/witness.ts")).witnessCommand,
   token: async () => (await import("./commands/token.ts")).tokenCommand,
+  alerts: async () => (await import("./commands/alerts.ts")).alertsCommand,
+  mcp: async () => (await import("./commands/mcp.ts")).mcpCommand,
   "demo-agent": async () => (await import("./commands/demo-agent.ts")).demoAgentCommand,
 }
 

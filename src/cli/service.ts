@@ -2,9 +2,17 @@ import { mkdirSync } from "node:fs"
 import { join, resolve } from "node:path"
 import { AuditLog } from "../audit/index.ts"
 import { formatVerifierKey, type Logger } from "../core/index.ts"
-import { systemClock } from "../core/system.ts"
+import { systemClock, systemTimers } from "../core/system.ts"
 import type { Hub } from "../hub/index.ts"
-import { createHandler, TokenBook, tokenAccess, Viewer, type ServiceHandler } from "../server/index.ts"
+import {
+  Alerter,
+  createHandler,
+  type AlertRule,
+  TokenBook,
+  tokenAccess,
+  Viewer,
+  type ServiceHandler,
+} from "../server/index.ts"
 import { FileStore, type KnowledgeStore } from "../store/index.ts"
 import { loadVerifierKey } from "./keys.ts"
 
@@ -17,6 +25,8 @@ export interface ServiceOptions {
   readonly trustLocal: boolean
   /** Whether every use of the log is recorded in a second one. */
   readonly accessLog: boolean
+  /** Watch the log as long as it is served. */
+  readonly alerts: readonly AlertRule[]
   readonly stopping: AbortSignal
   readonly logger: Logger
 }
@@ -54,6 +64,20 @@ export class Service implements AsyncDisposable {
     const accessLog = options.accessLog ? await openAccessLog(dir, open, logger) : undefined
     const vkey = loadVerifierKey(dir)
     const viewer = await Viewer.open()
+    if (options.alerts.length > 0) {
+      open.use(
+        await Alerter.start({
+          log: hub.auditLog,
+          store: options.store,
+          rules: options.alerts,
+          source: vkey?.name ?? "hansard",
+          env: process.env,
+          clock: systemClock,
+          timers: systemTimers,
+          logger,
+        }),
+      )
+    }
     const handler = createHandler(hub.auditLog, {
       hub,
       store: options.store,

@@ -32,13 +32,18 @@ export function tempFolder(): string {
 /** Runs the command to its end. That it made a signing key is left out of `stderr`, unless `keyNotice` is set. */
 export function hansard(
   args: readonly string[],
-  options: { input?: string | Buffer; cwd?: string; keyNotice?: boolean } = {},
+  options: {
+    input?: string | Buffer
+    cwd?: string
+    keyNotice?: boolean
+    env?: Readonly<Record<string, string>>
+  } = {},
 ): Done {
   const { status, stdout, stderr } = spawnSync(process.execPath, [BIN, ...args], {
     input: options.input ?? "",
     cwd: options.cwd ?? tmpdir(),
     encoding: "utf8",
-    env: quietEnv(),
+    env: { ...quietEnv(), ...options.env },
     maxBuffer: 1 << 28,
     timeout: 60_000,
   })

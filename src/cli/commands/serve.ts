@@ -5,6 +5,7 @@ import type { Logger } from "../../core/logger.ts"
 import type { PolicyWitness } from "../../core/policy.ts"
 import { ApiKeyAuth, AuthRegistry, Ed25519Auth, Hub, noneAuth } from "../../hub/index.ts"
 import { isLocalHost, nodeListener, NodeServer } from "../../server/index.ts"
+import { readRules } from "./alerts.ts"
 import { visible } from "../colours.ts"
 import { hotlineAdapter } from "../demo/cast.ts"
 import { Troupe } from "../demo/troupe.ts"
@@ -42,6 +43,7 @@ interface ServeOptions extends WriteOptions {
   readonly demo?: boolean
   readonly witness?: readonly PolicyWitness[]
   readonly witnessFor?: readonly VerifierKey[]
+  readonly alerts?: string
   readonly tlsCert?: string
   readonly tlsKey?: string
 }
@@ -67,6 +69,10 @@ export function serveCommand(shell: Shell, _setStatus: (status: number) => void)
       "cosign the checkpoints of this log, at /witness; may be repeated",
       parseWitnessed,
     )
+    .option(
+      "--alerts <file>",
+      "rules that watch the log, and where to tell: see `hansard alerts test --help`",
+    )
     .option("--no-required", "go on when a record cannot be written; by default every change is then refused")
     .addHelpText(
       "after",
@@ -84,6 +90,7 @@ async function serve(shell: Shell, options: ServeOptions): Promise<void> {
   if (!isLocalHost(host) && tls === undefined) {
     note(shell, `warning: other machines reach ${visible(host)} without TLS, and send their keys in clear`)
   }
+  const alerts = options.alerts === undefined ? [] : await readRules(shell, options.alerts)
   await using store = await openStoreToWrite(options.dir)
   const logger = operatorLogger(shell, json)
   const kept = withCosign(await logOptions(shell, options, store), options, logger)
@@ -101,6 +108,7 @@ async function serve(shell: Shell, options: ServeOptions): Promise<void> {
     hub,
     trustLocal: isLocalHost(host),
     accessLog: options.accessLog === true,
+    alerts,
     stopping: shell.interrupted,
     logger,
   })

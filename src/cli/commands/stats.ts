@@ -1,14 +1,17 @@
 import { Command, InvalidArgumentError, Option } from "commander"
-import type { HistogramBucket, StatsGroup } from "../../audit/index.ts"
+import type { HistogramBucket, LogStats, StatsGroup } from "../../audit/index.ts"
 import { parseDuration } from "../../model/duration.ts"
 import { visible } from "../colours.ts"
 import { addCommonOptions, addFilterOptions, addTimeSynonyms, filterOf } from "../filters.ts"
 import type { FilterOptions } from "../filters.ts"
 import { DataFolder } from "../folder.ts"
 import { Names } from "../names.ts"
+import { addRemoteOptions, Remote, type RemoteOptions } from "../remote.ts"
+import { usageError } from "../report.ts"
+import { MemoryStore } from "../../store/index.ts"
 import type { CommonOptions, Shell } from "../shell.ts"
 
-interface StatsOptions extends CommonOptions, FilterOptions {
+interface StatsOptions extends CommonOptions, FilterOptions, RemoteOptions {
   readonly from?: string
   readonly to?: string
   readonly by?: StatsGroup
@@ -36,10 +39,11 @@ export function statsCommand(shell: Shell, _setStatus: (status: number) => void)
       parseInterval,
     )
     .action(async (options: StatsOptions) => stats(shell, options))
-  return addTimeSynonyms(addFilterOptions(addCommonOptions(command)))
+  return addRemoteOptions(addTimeSynonyms(addFilterOptions(addCommonOptions(command))))
 }
 
 async function stats(shell: Shell, options: StatsOptions): Promise<void> {
+  if (options.url !== undefined) return await statsRemote(shell, options.url, options)
   await using folder = await DataFolder.openToRead(options.dir)
   const signal = AbortSignal.any([shell.interrupted, shell.unread])
   const counts = await folder.log.stats({
@@ -52,11 +56,37 @@ async function stats(shell: Shell, options: StatsOptions): Promise<void> {
     shell.out.line(JSON.stringify(counts))
     return
   }
+  await tell(shell, counts, new Names(folder.store))
+  if (counts.by === "channel" || counts.by === "task") table(shell, `by ${counts.by}`, counts.counts)
+  histogram(shell, counts.histogram)
+}
+
+/** Of a service, and as it says: that it counted right is not proved by anything. */
+async function statsRemote(shell: Shell, url: string, options: StatsOptions): Promise<void> {
+  if (options.by !== undefined)
+    throw usageError("--by is not for --url", "It counts by kind, outcome and agent.")
+  await using remote = await Remote.open(shell, url, options)
+  const interval = options.interval === undefined ? {} : { interval: `${options.interval}ms` }
+  const counts = await remote.client.stats(
+    { ...(await remote.filterOf(options)), ...interval },
+    shell.interrupted,
+  )
+  if (options.json === true) {
+    shell.out.line(JSON.stringify(counts))
+    return
+  }
+  await tell(shell, counts, new Names(new MemoryStore()))
+  const buckets = counts.histogram.buckets.map(({ at, by_kind }) => ({ from: at, counts: by_kind }))
+  if (options.interval !== undefined) histogram(shell, buckets)
+}
+
+type Counts = Pick<LogStats, "total" | "by_kind" | "by_outcome" | "by_agent" | "first_at" | "last_at">
+
+async function tell(shell: Shell, counts: Counts, names: Names): Promise<void> {
   const { total, by_kind, by_outcome, by_agent, first_at, last_at } = counts
   shell.out.line(`${total} ${total === 1 ? "record" : "records"}`)
   if (first_at !== null && last_at !== null)
     shell.out.line(`from ${visible(first_at)} to ${visible(last_at)}`)
-  const names = new Names(folder.store)
   const agents = await Promise.all(
     Object.entries(by_agent)
       .slice(0, MAX_ROWS)
@@ -68,8 +98,6 @@ async function stats(shell: Shell, options: StatsOptions): Promise<void> {
   table(shell, "by kind", by_kind)
   table(shell, "by outcome", by_outcome)
   table(shell, "by agent", by_agent, new Map(agents))
-  if (counts.by === "channel" || counts.by === "task") table(shell, `by ${counts.by}`, counts.counts)
-  histogram(shell, counts.histogram)
 }
 
 /** In characters, of the longest bar. */

@@ -5,12 +5,14 @@ import { MAX_LIMIT } from "../../audit/index.ts"
 import { addCommonOptions, addFilterOptions, filterOf, wholeNumber } from "../filters.ts"
 import type { FilterOptions } from "../filters.ts"
 import { DataFolder } from "../folder.ts"
+import { MemoryStore } from "../../store/index.ts"
+import { addRemoteOptions, entryOf, Remote, type RemoteOptions } from "../remote.ts"
 import { printer, styleFor } from "../printer.ts"
 import type { CommonOptions, Shell } from "../shell.ts"
 
 const DEFAULT_LAST = 10
 
-interface TailOptions extends CommonOptions, FilterOptions {
+interface TailOptions extends CommonOptions, FilterOptions, RemoteOptions {
   readonly from?: number
   readonly last?: number
   readonly follow?: boolean
@@ -31,10 +33,11 @@ export function tailCommand(shell: Shell, _setStatus: (status: number) => void):
       '\nInto a pipe or a file: the verbatim lines. --json: {"index":N,"record":{…}} for each.',
     )
     .action(async (options: TailOptions) => tail(shell, options))
-  return addFilterOptions(addCommonOptions(command))
+  return addRemoteOptions(addFilterOptions(addCommonOptions(command)))
 }
 
 async function tail(shell: Shell, options: TailOptions): Promise<void> {
+  if (options.url !== undefined) return await tailRemote(shell, options.url, options)
   await using folder = await DataFolder.openToRead(options.dir)
   const { log, store } = folder
   const signal = AbortSignal.any([shell.interrupted, shell.unread])
@@ -60,6 +63,32 @@ async function tail(shell: Shell, options: TailOptions): Promise<void> {
     await show(log.entries({ from: next, signal }))
   }
   if (options.follow === true) await show(log.tail({ from: next, signal }))
+}
+
+/** The same of a service. What is printed was proved before. */
+async function tailRemote(shell: Shell, url: string, options: TailOptions): Promise<void> {
+  await using remote = await Remote.open(shell, url, options)
+  const { client } = remote
+  const signal = AbortSignal.any([shell.interrupted, shell.unread])
+  const { from, follow = false, ...filters } = options
+  const filter = await remote.filterOf(filters)
+  const print = printer(shell, new MemoryStore(), styleFor(shell, options.json))
+  let next = from
+  if (next === undefined) {
+    const { records, size } = await client.records(
+      { ...filter, order: "desc", limit: Math.max(1, options.last ?? DEFAULT_LAST) },
+      signal,
+    )
+    const last = options.last === 0 ? [] : records.toReversed()
+    for (const record of last) await print(entryOf(record))
+    next = size
+    if (!follow) return
+  }
+  const { from: since, to: until, ...rest } = filter
+  const times = { ...(since === undefined ? {} : { since }), ...(until === undefined ? {} : { until }) }
+  for await (const record of client.tail({ ...rest, ...times, from: next, follow, signal })) {
+    await print(entryOf(record))
+  }
 }
 
 /** The last `count` entries that pass, oldest first, and where the log ended then. */

@@ -18,6 +18,7 @@ import { readHead } from "../../core/verify-trust.ts"
 import { visible, type Colour } from "../colours.ts"
 import { addCommonOptions } from "../filters.ts"
 import { openTarget, type TargetOptions } from "../log-target.ts"
+import { addTokenOption } from "../remote.ts"
 import { OK, systemError, usageError, VERIFICATION_FAILED } from "../report.ts"
 import { note, type CommonOptions, type Shell } from "../shell.ts"
 import { addTrustOptions, trustOf, type TrustOptions } from "../trust.ts"
@@ -36,7 +37,7 @@ export function verifyCommand(shell: Shell, setStatus: (status: number) => void)
   const command = new Command("verify")
     .description("what is proved of a log, on what condition, and what cannot be proved")
     .argument("[files...]", "files of lines, in order, instead of a data folder")
-    .option("--url <url>", "a static tlog-tiles tree instead of a data folder")
+    .option("--url <url>", "a running service, or a static tlog-tiles tree, instead of a data folder")
     .option("--state <file>", "what was accepted before (default: ~/.config/hansard/checkpoints.json)")
     .option("--checkpoint <file>", "with files: the signed checkpoint")
     .option("--tiles <folder>", "with files: the folder that holds tile/")
@@ -51,7 +52,7 @@ export function verifyCommand(shell: Shell, setStatus: (status: number) => void)
     .action(async (files: string[], options: VerifyCommandOptions) => {
       setStatus(await verify(shell, files, options))
     })
-  return addTrustOptions(addCommonOptions(command))
+  return addTokenOption(addTrustOptions(addCommonOptions(command)))
 }
 
 async function verify(
