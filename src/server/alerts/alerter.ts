@@ -34,7 +34,7 @@ export interface AlerterOptions extends Omit<DeliveryOptions, "signal"> {
 }
 
 /**
- * Watches a log by rules. It reads the log as any tail does, so whatever a destination does, the log is not held back.
+ * Watches a log by rules. It reads the log by a tail, so whatever a destination does, the log is not held back.
  *
  * **At least once.** An alert is delivered, its fate is a record, and only then the cursor moves on, durably. After a crash
  * in between it is delivered again, with the same id. A rule that is new begins where the log ends.
