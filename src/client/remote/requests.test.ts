@@ -13,7 +13,7 @@ function make(): { requests: Requests; sent: string[]; idOf: (text: string) => s
 
 test("no more are under way than a session remembers, over any number of lost sockets", async () => {
   const { requests, sent, idOf } = make()
-  const asked = Array.from({ length: MAX_REQUESTS_IN_FLIGHT + 10 }, (_, i) =>
+  const asked = Array.from({ length: 3 * MAX_REQUESTS_IN_FLIGHT }, (_, i) =>
     requests
       .ask(i % 2 === 0 ? "get_agent" : "create_channel", {})
       .catch((error: { code: string }) => error.code),
