@@ -164,7 +164,9 @@ export class SessionLine {
       cancelTimer()
       stopHeartbeat()
       this.#requests.offline()
-      const gone = new DisconnectedError(why)
+      const gone = new DisconnectedError(why, {
+        hint: "Check the address, and whether the hub is running there.",
+      })
       handshake.close(gone)
       opened.reject(gone)
       lost.resolve(why)
