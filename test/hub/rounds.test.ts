@@ -1,6 +1,7 @@
 /** Channels of more than two: discussion and workflow on a real hub, and what becomes of those who are silent. */
 import { describe, expect, test } from "vitest"
 import {
+  discussionAdapter,
   makeWorkflowAdapter,
   type DiscussionState,
   type Hub,
@@ -9,12 +10,15 @@ import {
 import {
   CONTEXT_SET,
   HIDDEN,
+  makeEnvelope,
   PACKET,
   PASS,
   roundRobinGraph,
   sequenceGraph,
   TEXT,
   VIOLATED,
+  type ChannelMetadata,
+  type Envelope,
   type JsonObject,
   type WorkflowGraph,
 } from "../../src/model/index.ts"
@@ -127,6 +131,24 @@ describe("discussion", () => {
     await time.advance(610_000)
     await hub.checkExpectations()
     expect(await hub.getChannel(channel)).toMatchObject({ state: "closed", close_reason: "too_few_speakers" })
+  })
+
+  test("who has spoken while the hub was making up its mind is not hidden when its turn comes again", () => {
+    const said = (sender_id: string, event_type: string, event_data: JsonObject): Envelope =>
+      makeEnvelope({ channel_id: "c", sender_id, event_type, event_data, envelope_id: "e" })
+    const one = { role: "participant", joined_at: "" } as const
+    const participants = ["a", "b"].map((agent_id, order) => ({ ...one, agent_id, order }))
+    const start = discussionAdapter.initialState({
+      participants,
+      creator_id: "a",
+    } as unknown as ChannelMetadata)
+    const spoken = discussionAdapter.fold(
+      said("b", TEXT, {}),
+      discussionAdapter.fold(said("a", TEXT, {}), start),
+    )
+    const stale = said("a", HIDDEN, { agent_id: "a", turn: 0 })
+    expect(discussionAdapter.fold(stale, spoken)).toEqual(spoken)
+    expect(discussionAdapter.fold(stale, start).hidden).toEqual(["a"])
   })
 
   test("the hub alone hides and warns", async () => {
