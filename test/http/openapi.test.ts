@@ -116,7 +116,32 @@ describe("the description", () => {
       const operations = Object.entries(description.paths).flatMap(([path, methods]) =>
         Object.entries(methods).map(([method, operation]) => ({ path, method, operation })),
       )
-      const statuses = new Map<string, number>()
+      const judge = async (request: Request, operation: Operation): Promise<number> => {
+        const response = await handler(request, { remoteAddress: "127.0.0.1" })
+        const what = `${request.method} ${request.url}: ${response.status}`
+        // Nothing that a stranger sends is our failure.
+        expect(response.status, what).toBeLessThan(500)
+        const answer = operation.responses[String(response.status)] ?? operation.responses["default"]
+        const contentType = (response.headers.get("content-type") ?? "").split(";")[0] ?? ""
+        const declared = answer?.content?.[contentType]
+        expect(declared, `${what} ${contentType} is described`).toBeDefined()
+        if (!/json$/.test(contentType)) await response.body?.cancel()
+        else check(declared?.schema ?? {}, await response.json(), what)
+        return response.status
+      }
+      const examples: Readonly<Record<string, string>> = { index: "7", id: "agent-1", rest: "0/000.p/41" }
+      // Each is answered when it is asked as it should be: else the property would be about refusals alone.
+      for (const { path, method, operation } of operations) {
+        if (operation.operationId === "tail") continue
+        const id = operation.operationId === "getChannel" ? "channel-1" : "agent-1"
+        const target = path.replaceAll(/\{(\w+)\}/g, (_all, name: string) =>
+          name === "id" ? id : (examples[name] ?? ""),
+        )
+        const json = { body: '{"kind":"x"}', headers: { "content-type": "application/json" } }
+        const init = operation.requestBody === undefined ? {} : json
+        const request = new Request(`http://log${target}`, { method: method.toUpperCase(), ...init })
+        expect(await judge(request, operation), operation.operationId).toBeLessThan(300)
+      }
       await fc.assert(
         fc.asyncProperty(
           fc.constantFrom(...operations).chain((one) => {
@@ -154,28 +179,10 @@ describe("the description", () => {
               headers,
               ...(hasBody ? { body: body.toWellFormed() } : {}),
             })
-            const response = await handler(request, { remoteAddress: "127.0.0.1" })
-            const what = `${method} ${request.url}: ${response.status}`
-            statuses.set(
-              operation.operationId,
-              (statuses.get(operation.operationId) ?? 0) + (response.ok ? 1 : 0),
-            )
-            // Nothing that a stranger sends is our failure.
-            expect(response.status, what).toBeLessThan(500)
-            const answer = operation.responses[String(response.status)] ?? operation.responses["default"]
-            const contentType = (response.headers.get("content-type") ?? "").split(";")[0] ?? ""
-            const declared = answer?.content?.[contentType]
-            expect(declared, `${what} ${contentType} is described`).toBeDefined()
-            if (!/json$/.test(contentType)) await response.body?.cancel()
-            else check(declared?.schema ?? {}, await response.json(), what)
+            await judge(request, operation)
           },
         ),
       )
-      // The property would be empty if nothing were ever answered.
-      for (const { operation } of operations) {
-        if (operation.operationId === "appendRecords") continue
-        expect(statuses.has(operation.operationId), operation.operationId).toBe(true)
-      }
       await log.close()
     },
   )
