@@ -17,10 +17,10 @@ const THREAD_MIN_RECORDS = 8192
 /** Of a block: so many records at least share a small block, while their block is not full. */
 const SMALL_SHARE = 1 / 32
 /**
- * While records come faster than they are indexed, the index takes a fifth of a core and no more: appends come first,
+ * While records come faster than they are indexed, the index takes a tenth of a core and no more: appends come first,
  * and what is not indexed yet is searched as it lies.
  */
-const PAUSE_SHARE = 4
+const PAUSE_SHARE = 9
 const NEWLINE = 0x0a
 
 /** The index as its maker sees it. */
