@@ -290,7 +290,7 @@ describe("listeners", () => {
     const names = Object.getOwnPropertyNames(BaseHubListener.prototype).filter(
       (name) => name !== "constructor",
     )
-    expect(names).toHaveLength(12)
+    expect(names).toHaveLength(13)
     expect(names.every((name) => name.startsWith("on"))).toBe(true)
   })
 })

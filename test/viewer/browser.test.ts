@@ -122,7 +122,7 @@ describe.skipIf(CHROMIUM === undefined)("the page (needs Chromium: apt-get insta
     await page.waitForURL(/not=turn_failed/)
     await page.locator(".chip", { hasText: "turn_failed" }).waitFor()
     await expect.poll(() => page.locator(".list .scroll").textContent()).not.toContain("turn_failed")
-    expect(await rowsOf(page)).toBeGreaterThan(5)
+    await rowsBecome(page, (count) => count > 5)
   })
 
   test("dragging over the histogram zooms in, double-click and keys zoom out", async () => {
