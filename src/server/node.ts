@@ -1,5 +1,5 @@
 import { createServer } from "node:http"
-import type { IncomingMessage, Server } from "node:http"
+import type { IncomingMessage, RequestListener, Server, ServerResponse } from "node:http"
 import { createServer as createSecureServer } from "node:https"
 import type { AddressInfo } from "node:net"
 import type { Duplex } from "node:stream"
@@ -29,6 +29,7 @@ export interface NodeServerOptions {
 
 /** Whoever takes longer to send the head of a request keeps a connection for nothing. */
 const HEADERS_TIMEOUT_MS = 10_000
+const LIMITS = { headersTimeout: HEADERS_TIMEOUT_MS }
 
 /** Whether nobody but this machine can reach the address. */
 export function isLocalHost(host: string): boolean {
@@ -52,14 +53,12 @@ export class NodeServer implements AsyncDisposable {
     this.endpoint = endpoint
   }
 
-  /** @throws InvalidInputError when it cannot listen there. */
+  /** @throws InvalidInputError when it cannot listen there, or certificate and key are not a pair. */
   static async listen(options: NodeServerOptions): Promise<NodeServer> {
     const { host = "127.0.0.1", port, tls, hub, hubOptions, listener = notFound } = options
-    const limits = { headersTimeout: HEADERS_TIMEOUT_MS }
-    const server =
-      tls === undefined
-        ? createServer(limits, (request, response) => void listener(request, response))
-        : createSecureServer({ ...limits, ...tls }, (request, response) => void listener(request, response))
+    const answer = (request: IncomingMessage, response: ServerResponse): void =>
+      void listener(request, response)
+    const server = tls === undefined ? createServer(LIMITS, answer) : secureServer(tls, answer, hubOptions)
     await listening(server, host, port)
     // Only now: what has timers of its own must not be left behind when there is nowhere to listen.
     const endpoint =
@@ -92,6 +91,30 @@ export class NodeServer implements AsyncDisposable {
     // Streams of the listener (a tail) end only with their connections.
     this.#server.closeAllConnections()
     await closed
+  }
+}
+
+/** Handshakes that fail are logged: whoever failed hears of it in the words of TLS, if at all. */
+function secureServer(
+  tls: NonNullable<NodeServerOptions["tls"]>,
+  answer: RequestListener,
+  { logger }: NonNullable<NodeServerOptions["hubOptions"]> = {},
+): Server {
+  const hint =
+    "Give a chain and its private key, as PEM texts: first the server's certificate, then what signed it."
+  try {
+    const server = createSecureServer({ ...LIMITS, ...tls }, answer)
+    server.on("tlsClientError", (error: Error & { readonly code?: string }) => {
+      const isPlain = error.code === "ERR_SSL_HTTP_REQUEST"
+      const why = isPlain
+        ? "a client spoke http: or ws: where https: and wss: are spoken"
+        : "a TLS handshake failed"
+      logger?.warn({ err: error }, why)
+    })
+    return server
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause)
+    throw new InvalidInputError(`the certificate and its key cannot be used: ${why}`, { cause, hint })
   }
 }
 

@@ -61,7 +61,7 @@ export class RawPeer {
 
   static async connect(
     url: string,
-    options: { readonly headers?: Record<string, string> } = {},
+    options: { readonly headers?: Record<string, string>; readonly ca?: string } = {},
   ): Promise<RawPeer> {
     const socket = new WebSocket(url, options)
     const peer = new RawPeer(socket)

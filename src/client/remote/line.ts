@@ -164,9 +164,7 @@ export class SessionLine {
       cancelTimer()
       stopHeartbeat()
       this.#requests.offline()
-      const gone = new DisconnectedError(why, {
-        hint: "Check the address, and whether the hub is running there.",
-      })
+      const gone = new DisconnectedError(why, { hint: hintFor(this.#url) })
       handshake.close(gone)
       opened.reject(gone)
       lost.resolve(why)
@@ -280,6 +278,13 @@ export class SessionLine {
     await promise
     cancel()
   }
+}
+
+/** A `WebSocket` says that it failed, and never why: pages must not find out. */
+function hintFor(url: string): string {
+  return url.startsWith("wss:")
+    ? "Check the address, whether the hub is running there with TLS, and whether this machine trusts its certificate; Node takes further ones from the file in NODE_EXTRA_CA_CERTS."
+    : "Check the address, and whether the hub is running there; one that has TLS is reached by wss:."
 }
 
 async function greet(
