@@ -21,6 +21,8 @@ export interface ServiceOptions {
   readonly hub: Hub
   /** The hub's. */
   readonly store: KnowledgeStore
+  /** See {@link openTokens}. */
+  readonly tokens: TokenBook
   /** Whoever is on this machine needs no token. */
   readonly trustLocal: boolean
   /** Whether every use of the log is recorded in a second one. */
@@ -58,9 +60,8 @@ export class Service implements AsyncDisposable {
   }
 
   static async open(options: ServiceOptions): Promise<Service> {
-    const { dir, hub, trustLocal, stopping, logger } = options
+    const { dir, hub, tokens, trustLocal, stopping, logger } = options
     await using open = new AsyncDisposableStack()
-    const tokens = new TokenBook(open.use(await openTokens(dir, { readOnly: true })), { clock: systemClock })
     const accessLog = options.accessLog ? await openAccessLog(dir, open, logger) : undefined
     const vkey = loadVerifierKey(dir)
     const viewer = await Viewer.open()

@@ -21,6 +21,7 @@ import type {
   TaskRequest,
   TaskUpdate,
 } from "../model/index.ts"
+import type { Administrator } from "./auth/index.ts"
 import type { OperationOptions } from "./context.ts"
 import type { DeliveryDesk } from "./delivery.ts"
 import type { Visitor } from "./entrance.ts"
@@ -55,8 +56,7 @@ export interface HubConnector {
   challenge(name: string): AuthChallenge
   attach(visitor: Visitor, name: string, auth: AuthClaim | undefined, since: string | null): Promise<Passport>
   register(visitor: Visitor, registration: Registration): Promise<Passport>
-  /** @returns who acts from now on. */
-  proveAdmin(visitor: Visitor, name: string, token: string): Promise<string>
+  proveAdmin(visitor: Visitor, name: string, token: string): Promise<Administrator>
   receipt(visitor: Visitor, receipt: Receipt): Promise<void>
   denied(op: string, agentId: string | null, error: HansardError): Promise<void>
   isRegistered(agentId: string): boolean

@@ -2,7 +2,7 @@ import { HansardError, InvalidInputError } from "../core/errors.ts"
 import { MAX_NAME_LENGTH } from "../model/index.ts"
 import type { AuthChallenge, AuthClaim, LinkOptions, Passport, Registration } from "../model/index.ts"
 import type { Origin } from "./access.ts"
-import { Admins, AuthThrottle, type AuthRegistry } from "./auth/index.ts"
+import { Admins, AuthThrottle, type Administrator, type AuthRegistry } from "./auth/index.ts"
 import type { HubContext } from "./context.ts"
 import type { DeliveryDesk } from "./delivery.ts"
 import type { Outlet } from "./outlet.ts"
@@ -74,11 +74,15 @@ export class Entrance {
     return passport
   }
 
-  /** @returns who acts from now on. */
-  async proveAdmin(visitor: Visitor, name: string, token: string, operation: Operation): Promise<string> {
+  async proveAdmin(
+    visitor: Visitor,
+    name: string,
+    token: string,
+    operation: Operation,
+  ): Promise<Administrator> {
     return await this.#slowly(visitor, nameOf(name), async () => {
       try {
-        return `admin:${this.#admins.verify(name, token)}`
+        return await this.#admins.verify(name, token)
       } catch (error) {
         if (error instanceof HansardError) operation.events.authFailed(name, "admin", error)
         throw error

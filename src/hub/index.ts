@@ -23,11 +23,13 @@ export type {
 } from "./adapters/index.ts"
 export { ApiKeyAuth, AuthRegistry, BearerAuth, Ed25519Auth, hashAdminToken, noneAuth } from "./auth/index.ts"
 export type {
+  Administrator,
   ApiKeyOptions,
   AuthAdapter,
   Ed25519Options,
   StoredCredential,
   TokenSubject,
+  VerifyAdmin,
   VerifyToken,
 } from "./auth/index.ts"
 export type { OperationOptions } from "./context.ts"

@@ -4,7 +4,7 @@ import type { Logger } from "../core/logger.ts"
 import type { Clock, RandomBytes, Timers } from "../core/system.ts"
 import type { ChannelAdapter } from "../model/index.ts"
 import type { Arbiter } from "./arbiter.ts"
-import type { AuthRegistry } from "./auth/index.ts"
+import type { AuthRegistry, VerifyAdmin } from "./auth/index.ts"
 
 export interface HubOptions {
   /** Of the audit log that the hub opens in its store. Not together with `auditLog`. */
@@ -20,8 +20,11 @@ export interface HubOptions {
   readonly auth?: AuthRegistry
   /** From where the scheme `none` lets anybody in. Default `"loopback"`: this process and this machine. */
   readonly allowNone?: "never" | "loopback" | "anywhere"
-  /** Administrators by name: what `hashAdminToken` makes of each one's token. Default: nobody. */
-  readonly admins?: Readonly<Record<string, string>>
+  /**
+   * Administrators by name: what `hashAdminToken` makes of each one's token; or who judges their tokens instead, such as
+   * `tokenAdmins` of the service's. Default: nobody.
+   */
+  readonly admins?: Readonly<Record<string, string>> | VerifyAdmin
   /** Default: each agent's rule. */
   readonly arbiter?: Arbiter
   /** Further adapters of channels, or others of the same type and version. Those of stored channels belong here. */

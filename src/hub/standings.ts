@@ -1,5 +1,6 @@
 import { AccessDeniedError, type TaskMetadata } from "../model/index.ts"
 import { judge, type AccessOp, type Standing } from "./access.ts"
+import type { Administrator } from "./auth/index.ts"
 import type { HubConnector } from "./connector.ts"
 import type { Visitor } from "./entrance.ts"
 
@@ -14,8 +15,8 @@ export interface Subject {
 export class Standings {
   readonly #connector: HubConnector
   readonly #visitor: Visitor
-  /** Set once the connection has proved an administrator's token. */
-  admin: string | undefined
+  /** Set once the connection has proved an administrator's token, until the token is good no longer. */
+  admin: Administrator | undefined
 
   constructor(connector: HubConnector, visitor: Visitor) {
     this.#connector = connector
@@ -35,7 +36,7 @@ export class Standings {
   actor(agentId: string | undefined): string | undefined {
     if (agentId !== undefined && this.isMine(agentId)) return agentId
     const mine = this.#connector.desk.boundTo(this.#visitor.outlet)
-    if (this.admin !== undefined) return this.admin
+    if (this.admin !== undefined) return `admin:${this.admin.name}`
     return mine.length === 1 ? mine[0] : undefined
   }
 
@@ -45,6 +46,7 @@ export class Standings {
    * @throws AccessDeniedError, which listeners have heard of.
    */
   async require(op: AccessOp, subject: Subject = {}): Promise<"yes" | "own"> {
+    if (this.admin?.isStillGood !== undefined && !(await this.admin.isStillGood())) this.admin = undefined
     const standings = this.#to(subject)
     if (standings === "nothing there") return "yes"
     const verdict = judge(op, standings, this.#visitor.origin)

@@ -1,8 +1,10 @@
-/** Who may ask what: the table of SPEC.md, walked through in full, and the ways to prove who one is. */
+/** Who may ask what: the table of SPEC.md, walked through in full, in the hub's process and over a socket. */
 import { readFileSync } from "node:fs"
 import { resolve } from "node:path"
-import { describe, expect, test } from "vitest"
+import { describe, expect, onTestFinished, test } from "vitest"
+import { remoteHub } from "../../src/client/index.ts"
 import { HansardError } from "../../src/core/errors.ts"
+import { systemClock, systemRandom } from "../../src/core/system.ts"
 import {
   ACCESS,
   formatAccess,
@@ -15,23 +17,29 @@ import {
 } from "../../src/hub/index.ts"
 import { LocalConnection } from "../../src/hub/connection.ts"
 import { type HubConnection, TEXT } from "../../src/model/index.ts"
-import { conversation, join, openWorld, say, type Agent } from "./world.ts"
+import { NodeServer, TokenBook, tokenAdmins } from "../../src/server/index.ts"
+import { MemoryStore } from "../../src/store/index.ts"
+import { conversation, join, openWorld, say, type Agent, type World } from "./world.ts"
 
 const TOKEN = "0123456789abcdef0123456789abcdef"
 const OPS = Object.keys(ACCESS) as AccessOp[]
 
+/** How connections are made: the hub itself, or a served one. */
+type Door = (origin: Origin) => Promise<HubConnection>
+
 /** What the operations are about: the owner's agent, channel and task. */
 interface Scene {
-  readonly hub: Hub
+  readonly door: Door
   readonly owner: Agent
   readonly participant: Agent
   readonly stranger: Agent
   readonly channel: string
   readonly task: string
   readonly question: string
+  readonly adminToken: string
 }
 
-async function scene(hub: Hub): Promise<Scene> {
+async function scene(hub: Hub, door: Door = () => hub.connect(() => {})): Promise<Scene> {
   const owner = await join(hub, "owner")
   const participant = await join(hub, "participant")
   const stranger = await join(hub, "stranger")
@@ -43,16 +51,34 @@ async function scene(hub: Hub): Promise<Scene> {
     channel_id: channel,
     spec: { title: "t" },
   })
-  return { hub, owner, participant, stranger, channel, task: "t1", question }
+  return { door, owner, participant, stranger, channel, task: "t1", question, adminToken: TOKEN }
 }
 
 async function standing(scene: Scene, who: Standing, origin: Origin): Promise<HubConnection> {
-  if (who === "owner") return scene.owner.connection
-  if (who === "participant") return scene.participant.connection
-  if (who === "agent") return scene.stranger.connection
-  const connection = await scene.hub.connect(() => {}, { origin })
-  if (who === "admin") await connection.proveAdmin("root", TOKEN)
+  const connection = await scene.door(origin)
+  const names = { owner: "owner", participant: "participant", agent: "stranger", anonymous: "", admin: "" }
+  if (names[who] !== "") await connection.attach(names[who], undefined, { since_envelope_id: null })
+  if (who === "admin") await connection.proveAdmin("root", scene.adminToken)
   return connection
+}
+
+/** A service's own tokens, one of them an administrator's; as `hansard serve` has it. */
+async function serviceTokens(): Promise<{ readonly tokens: TokenBook; readonly token: string }> {
+  const tokens = new TokenBook(new MemoryStore(), { clock: systemClock })
+  return { tokens, token: (await tokens.create({ name: "root", scopes: ["admin"] }, systemRandom)).token }
+}
+
+/** The hub behind a real server: a peer from elsewhere is one that its transport says comes from there. */
+async function socketDoor(hub: Hub): Promise<Door> {
+  const open = new AsyncDisposableStack()
+  onTestFinished(() => open.disposeAsync())
+  return async (origin) => {
+    const from: Pick<Hub, "connect"> = {
+      connect: (deliver, options) => hub.connect(deliver, { ...options, origin }),
+    }
+    const server = open.use(await NodeServer.listen({ port: 0, hub: from }))
+    return open.use(await remoteHub(server.hubUrl).connect(() => {}))
+  }
 }
 
 /** Each operation about the scene's owner, in a form that succeeds when it is allowed. */
@@ -60,7 +86,7 @@ const CALLS: Readonly<Record<AccessOp, (c: HubConnection, s: Scene) => Promise<u
   register: (c) => c.registerIdentity({ passport: { name: "new", auth: { scheme: "api_key" } } }),
   attach: (c) => c.attach("nobody"),
   challenge: (c) => c.challenge("owner"),
-  prove_admin: (c) => c.proveAdmin("root", TOKEN),
+  prove_admin: (c, s) => c.proveAdmin("root", s.adminToken),
   get_agent: (c, s) => c.getAgent(s.owner.id),
   get_resume: (c, s) => c.getResume(s.owner.id),
   get_skill: (c, s) => c.getSkill(s.owner.id),
@@ -117,26 +143,49 @@ const cases = OPS.flatMap((op) =>
   ),
 )
 
+interface Case {
+  readonly op: AccessOp
+  readonly who: Standing
+  readonly origin: Origin
+}
+
+/** Asks, and holds the answer and what listeners were told against the table. */
+async function walk(world: World, scene: Scene, { op, who, origin }: Case): Promise<void> {
+  const connection = await standing(scene, who, origin)
+  const verdict = ACCESS[op][who]
+  const allowed = verdict !== "no" && !(verdict === "local" && origin === "network")
+  const before = world.seen.of("access_denied").length
+  const outcome: unknown = await CALLS[op](connection, scene).catch((error: unknown) => error)
+  const denied = outcome instanceof HansardError && outcome.code === "access_denied"
+  expect(denied).toBe(!allowed)
+  const told = world.seen.of("access_denied").slice(before)
+  expect(told.map(([what]) => what)).toEqual(allowed ? [] : [op])
+  // The doors judge claims, and these are bad ones.
+  if (allowed && ACCESS[op].about !== "nobody") expect(outcome).not.toBeInstanceOf(Error)
+  if (allowed && (op === "list_channels" || op === "list_tasks")) {
+    expect(outcome).toHaveLength(who === "agent" ? 0 : 1)
+  }
+}
+
 describe("the authorisation matrix", () => {
   test.each(cases)("S-1, E1: %s by %s from %s is as the table says", async (op, who, origin) => {
     await using world = await openWorld({ admins: { root: hashAdminToken(TOKEN) } })
-    const here = await scene(world.hub)
-    const connection = await standing(here, who, origin)
-    const verdict = ACCESS[op][who]
-    const allowed = verdict !== "no" && !(verdict === "local" && origin === "network")
-    const before = world.seen.of("access_denied").length
-    const outcome: unknown = await CALLS[op](connection, here).catch((error: unknown) => error)
-    const denied = outcome instanceof HansardError && outcome.code === "access_denied"
-    expect(denied).toBe(!allowed)
-    const told = world.seen.of("access_denied").slice(before)
-    expect(told.map(([what]) => what)).toEqual(allowed ? [] : [op])
-    // The doors judge claims, and these are bad ones.
-    if (allowed && ACCESS[op].about !== "nobody") expect(outcome).not.toBeInstanceOf(Error)
-    if (allowed && (op === "list_channels" || op === "list_tasks")) {
-      expect(outcome).toHaveLength(who === "agent" ? 0 : 1)
-    }
+    await walk(world, await scene(world.hub, (from) => world.hub.connect(() => {}, { origin: from })), {
+      op,
+      who,
+      origin,
+    })
   })
 
+  test.each(cases)(
+    "is the same over a socket, with the service's tokens: %s by %s from %s",
+    async (op, who, origin) => {
+      const { tokens, token } = await serviceTokens()
+      await using world = await openWorld({ admins: tokenAdmins(tokens) })
+      const here = await scene(world.hub, await socketDoor(world.hub))
+      await walk(world, { ...here, adminToken: token }, { op, who, origin })
+    },
+  )
   test("names every operation of a connection, and each once", () => {
     const methods = Object.getOwnPropertyNames(LocalConnection.prototype).filter(
       (name) => name !== "constructor",

@@ -151,6 +151,63 @@ describe("hansard serve", () => {
     expect(await second.stop()).toBe(0)
   })
 
+  test("whoever proves a token of scope admin administers the hub, until it is revoked, and nobody else", async () => {
+    const dir = tempFolder()
+    const serving = await Serving.start(dir)
+    const newToken = (...args: string[]): { id: string; token: string } =>
+      JSON.parse(hansard(["token", "new", "--dir", dir, "--json", ...args]).stdout) as {
+        id: string
+        token: string
+      }
+    const client = await connect(serving.hubUrl)
+    const ana = await client.register({ name: "ana" })
+    const bob = await client.register({ name: "bob" })
+    const channel = await ana.open({ target: "bob" })
+    const admin = await connect(serving.hubUrl)
+    await expect(admin.hub.closeChannel(channel.channelId)).rejects.toMatchObject({ code: "access_denied" })
+
+    // Not with another scope, under another name, or with a secret that is none.
+    const reader = newToken("reader", "--scope", "read,append")
+    const root = newToken("root", "--scope", "admin")
+    const bad: [string, string][] = [
+      ["reader", reader.token],
+      ["ana", root.token],
+      ["root", `${root.token.slice(0, -1)}${root.token.endsWith("A") ? "B" : "A"}`],
+    ]
+    for (const [name, token] of bad) {
+      await expect(admin.proveAdmin(name, token)).rejects.toMatchObject({ code: "auth_failed" })
+    }
+    await admin.proveAdmin("root", root.token)
+    expect(await admin.hub.listChannels()).toMatchObject([{ channel_id: channel.channelId }])
+    expect(await admin.hub.closeChannel(channel.channelId, "enough")).toMatchObject({ state: "closed" })
+    await admin.hub.setRule(bob.agentId, { limits: { delegation_depth: 1 } })
+    await expect(admin.hub.setSkill(bob.agentId, "# not his")).rejects.toMatchObject({
+      code: "access_denied",
+    })
+    await admin.hub.unregister(bob.agentId)
+
+    expect(hansard(["token", "revoke", root.id, "--dir", dir]).status).toBe(0)
+    await expect
+      .poll(() => admin.hub.listChannels().catch((error: { code: string }) => error.code), {
+        timeout: 10_000,
+      })
+      .toBe("access_denied")
+    await client.close()
+    await admin.close()
+    expect(await serving.stop()).toBe(0)
+    const records = recordsIn(dir) as unknown as Record<string, unknown>[]
+    expect(records.filter(({ actor_id }) => actor_id === "admin:root")).toMatchObject([
+      { kind: "channel_closed", channel_id: channel.channelId, reason: "enough" },
+      { kind: "rule_set", agent_id: bob.agentId },
+      { kind: "access_denied", op: "set_skill" },
+      { kind: "agent_unregistered", agent_id: bob.agentId },
+    ])
+    expect(records.filter(({ kind }) => kind === "auth_failed")).toMatchObject(
+      bad.map(([name]) => ({ name, scheme: "admin" })),
+    )
+    expect(JSON.stringify(records)).not.toContain(root.token)
+  })
+
   test("from another machine nobody joins without a proof", async () => {
     const dir = tempFolder()
     const serving = await Serving.start(dir, "--host", "0.0.0.0")

@@ -3,8 +3,9 @@ import { Command } from "commander"
 import type { VerifierKey } from "../../core/key.ts"
 import type { Logger } from "../../core/logger.ts"
 import type { PolicyWitness } from "../../core/policy.ts"
+import { systemClock } from "../../core/system.ts"
 import { ApiKeyAuth, AuthRegistry, Ed25519Auth, Hub, noneAuth } from "../../hub/index.ts"
-import { isLocalHost, nodeListener, NodeServer } from "../../server/index.ts"
+import { isLocalHost, nodeListener, NodeServer, TokenBook, tokenAdmins } from "../../server/index.ts"
 import { readRules } from "./alerts.ts"
 import { visible } from "../colours.ts"
 import { hotlineAdapter } from "../demo/cast.ts"
@@ -14,7 +15,7 @@ import { logOptions, openStoreToWrite } from "../folder.ts"
 import type { WriteOptions } from "../folder.ts"
 import { operatorLogger } from "../operator-log.ts"
 import { systemError, usageError } from "../report.ts"
-import { Service } from "../service.ts"
+import { openTokens, Service } from "../service.ts"
 import { note } from "../shell.ts"
 import type { Shell } from "../shell.ts"
 import {
@@ -78,7 +79,9 @@ export function serveCommand(shell: Shell, _setStatus: (status: number) => void)
       "after",
       "\nPrints its address, and serves until it is interrupted: then requests that are under way end," +
         "\nagents are told, and the log is closed with a last checkpoint. A second interrupt ends it at once." +
-        "\nOn this machine's own address whoever is on it may do everything; others need a token: `hansard token new`.",
+        "\nOn this machine's own address whoever is on it may do everything; others need a token: `hansard token new`." +
+        "\nWho proves a token of scope `admin` over the WebSocket (`prove_admin`) administers the hub: looks, closes channels," +
+        "\nsets rules and unregisters, in nobody else's name.",
     )
     .action(async (options: ServeOptions) => serve(shell, options))
   return addWriteOptions(addCommonOptions(command))
@@ -94,11 +97,14 @@ async function serve(shell: Shell, options: ServeOptions): Promise<void> {
   await using store = await openStoreToWrite(options.dir)
   const logger = operatorLogger(shell, json)
   const kept = withCosign(await logOptions(shell, options, store), options, logger)
+  await using tokenStore = await openTokens(options.dir, { readOnly: true })
+  const tokens = new TokenBook(tokenStore, { clock: systemClock })
   await using hub = await Hub.open(store, {
     audit: { coverage: "full", required, ...kept },
     hubId: HUB_ID,
     ...(options.demo === true ? { adapters: [hotlineAdapter] } : {}),
     auth: authOf(),
+    admins: tokenAdmins(tokens),
     allowNone: options.allowNone === true ? "anywhere" : "loopback",
     logger,
   })
@@ -106,6 +112,7 @@ async function serve(shell: Shell, options: ServeOptions): Promise<void> {
     dir: options.dir,
     store,
     hub,
+    tokens,
     trustLocal: isLocalHost(host),
     accessLog: options.accessLog === true,
     alerts,

@@ -20,7 +20,9 @@ interface NewOptions extends CommonOptions {
 
 export function tokenCommand(shell: Shell, _setStatus: (status: number) => void): Command {
   const command = new Command("token")
-    .description("tokens for the service: who may read, append and administer over HTTP")
+    .description(
+      "tokens for the service: who may read and append over HTTP, and who administers it and the hub",
+    )
     .enablePositionalOptions()
   const add = addCommonOptions(
     new Command("new")

@@ -24,12 +24,29 @@ export function hashAdminToken(token: string): string {
   return `sha256:${toHex(sha256(utf8(token)))}`
 }
 
+/** Somebody who has proved to be an administrator. */
+export interface Administrator {
+  readonly name: string
+  /** Asked before each operation, so it must be quick. Default: the proof holds as long as the connection. */
+  readonly isStillGood?: () => Promise<boolean>
+}
+
+/**
+ * Judges an administrator's token where tokens are kept elsewhere, and may be revoked there.
+ *
+ * @throws AuthError, the same for an unknown name as for a wrong token.
+ */
+export type VerifyAdmin = (name: string, token: string) => Promise<Administrator>
+
 /** The administrators of a hub, by name. */
 export class Admins {
   readonly #hashes: ReadonlyMap<string, Uint8Array>
+  readonly #elsewhere: VerifyAdmin | undefined
 
   /** @throws InvalidInputError for what `hashAdminToken` would not have made. */
-  constructor(hashes: Readonly<Record<string, string>> = {}) {
+  constructor(admins: Readonly<Record<string, string>> | VerifyAdmin = {}) {
+    this.#elsewhere = typeof admins === "function" ? admins : undefined
+    const hashes = typeof admins === "function" ? {} : admins
     this.#hashes = new Map(
       Object.entries(hashes).map(([name, text]) => {
         const hash = text.startsWith("sha256:") ? fromHex(text.slice(7), 32) : undefined
@@ -47,14 +64,17 @@ export class Admins {
   }
 
   /** @throws AuthError, the same for an unknown name as for a wrong token. */
-  verify(name: unknown, token: unknown): string {
-    const digest = sha256(utf8(typeof token === "string" && token.length <= MAX_TOKEN_LENGTH ? token : ""))
-    const hash = typeof name === "string" ? this.#hashes.get(name) : undefined
-    if (typeof name !== "string" || hash === undefined || !timingSafeEqual(hash, digest)) {
-      throw new AuthError(
-        `the token does not prove administrator ${JSON.stringify(String(name).slice(0, 256))}`,
-      )
-    }
-    return name
+  async verify(name: string, token: unknown): Promise<Administrator> {
+    const text = typeof token === "string" && token.length <= MAX_TOKEN_LENGTH ? token : ""
+    if (this.#elsewhere !== undefined) return await this.#elsewhere(name, text)
+    const digest = sha256(utf8(text))
+    const hash = this.#hashes.get(name)
+    if (hash === undefined || !timingSafeEqual(hash, digest)) throw notProved(name)
+    return { name }
   }
+}
+
+/** In the same words, whatever is wrong. */
+export function notProved(name: string): AuthError {
+  return new AuthError(`the token does not prove administrator ${JSON.stringify(name.slice(0, 256))}`)
 }

@@ -1,6 +1,7 @@
 export { noneAuth } from "./adapter.ts"
 export type { AuthAdapter, StoredCredential } from "./adapter.ts"
-export { Admins, hashAdminToken, MIN_ADMIN_TOKEN_LENGTH } from "./admins.ts"
+export { Admins, hashAdminToken, MIN_ADMIN_TOKEN_LENGTH, notProved } from "./admins.ts"
+export type { Administrator, VerifyAdmin } from "./admins.ts"
 export { ApiKeyAuth, MAX_TOKEN_LENGTH } from "./api-key.ts"
 export type { ApiKeyOptions } from "./api-key.ts"
 export { BearerAuth } from "./bearer.ts"

@@ -1,4 +1,4 @@
-import { AuthThrottle } from "../../hub/auth/index.ts"
+import { AuthThrottle, notProved, type VerifyAdmin } from "../../hub/auth/index.ts"
 import { AuthError } from "../../model/index.ts"
 import type { Clock } from "../../core/index.ts"
 import { localOnly, isLocal, type Authorize } from "./access.ts"
@@ -39,6 +39,19 @@ export function tokenAccess(options: {
     throttle.succeeded(address, WHO)
     const { id, name, scopes, limits } = known
     return { name, scopes, limits, isStillGood: () => tokens.isStillGood(id) }
+  }
+}
+
+/**
+ * Whoever proves a token of scope `admin` is an administrator of the hub, under the token's name, until it expires or is
+ * revoked: within a second, on connections that are open too.
+ */
+export function tokenAdmins(tokens: TokenBook): VerifyAdmin {
+  return async (name, token) => {
+    const known = await tokens.check(token)
+    const isAdmin = known?.name === name && known.scopes.includes("admin")
+    if (known === undefined || !isAdmin) throw notProved(name)
+    return { name, isStillGood: () => tokens.isStillGood(known.id) }
   }
 }
 
