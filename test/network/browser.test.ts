@@ -109,7 +109,10 @@ async function openPage(url: string): Promise<{ page: Page; troubles: string[] }
       troubles.push(message.text())
   })
   await page.goto(url)
-  await page.waitForFunction("globalThis.participant !== undefined")
+  // Not `waitForFunction`, which the page's policy would not allow.
+  await expect
+    .poll(() => page.evaluate("globalThis.participant !== undefined"), { timeout: 10_000 })
+    .toBe(true)
   return { page, troubles }
 }
 
