@@ -1,3 +1,4 @@
+import { unlessAborted, type CallOptions } from "../core/abort.ts"
 import { HansardError } from "../core/errors.ts"
 import { INVITE, INVITE_ACK, INVITE_REJECT, isProtocolEvent, textOf } from "../model/envelope.ts"
 import type { ChannelMetadata } from "../model/channel.ts"
@@ -9,8 +10,8 @@ import type { Passport } from "../model/passport.ts"
 import type { Resume, ResumeRequest } from "../model/resume.ts"
 import type { Rule, RuleRequest } from "../model/rule.ts"
 import { Channel } from "./channel.ts"
-import { toError, unlessAborted } from "./context.ts"
-import type { CallOptions, ClientContext } from "./context.ts"
+import { toError } from "./context.ts"
+import type { ClientContext } from "./context.ts"
 import { Mailbox } from "./mailbox.ts"
 import type { EnvelopePredicate, WaitOptions } from "./mailbox.ts"
 import { runTask, TaskHandle } from "./task.ts"
@@ -44,7 +45,7 @@ export interface OpenOptions {
   readonly intent?: string
   readonly labels?: Readonly<Record<string, string>>
   /** Stops waiting for the invitees; the channel is closed if it opens all the same. */
-  readonly signal?: AbortSignal
+  readonly signal?: AbortSignal | undefined
   /** How many delegations deep what is sent in it is. Default 0; `Turn.open` counts by itself. */
   readonly depth?: number
 }
@@ -54,7 +55,7 @@ export interface DelegateOptions {
   readonly capability?: string
   /** Default 300,000. */
   readonly timeoutMs?: number
-  readonly signal?: AbortSignal
+  readonly signal?: AbortSignal | undefined
   /** How many delegations deep the prompt is. Default 1; `Turn.delegate` counts by itself. */
   readonly depth?: number
 }
@@ -126,7 +127,7 @@ export class AgentClient {
     const { type = "conversation", target, signal, depth = 0, ...rest } = options
     signal?.throwIfAborted()
     const { hub } = this.#context
-    const found = await Promise.all([target].flat().map((nameOrId) => hub.getAgent(nameOrId)))
+    const found = await Promise.all([target].flat().map((nameOrId) => hub.getAgent(nameOrId, { signal })))
     const participants = found.map((passport) => passport.agent_id)
     if (participants.every((id) => id === this.agentId)) {
       throw new ProtocolError(`${this.name} cannot open a channel with itself alone`)
@@ -145,15 +146,15 @@ export class AgentClient {
     }
     signal?.addEventListener("abort", abandon, { once: true })
     try {
-      return this.#channel(await unlessAborted(opening, signal), depth)
+      return this.#channel(await unlessAborted(() => opening, signal), depth)
     } finally {
       signal?.removeEventListener("abort", abandon)
     }
   }
 
   /** A handle on a channel that exists. */
-  async channel(channelId: string, { signal }: CallOptions = {}): Promise<Channel> {
-    return this.#channel(await unlessAborted(this.#context.hub.getChannel(channelId), signal))
+  async channel(channelId: string, options?: CallOptions): Promise<Channel> {
+    return this.#channel(await this.#context.hub.getChannel(channelId, options))
   }
 
   /**
@@ -173,6 +174,8 @@ export class AgentClient {
    * Asks one agent one question in a `consulting` channel of its own, and waits for the answer. The channel is closed
    * when no answer comes.
    *
+   * Aborted, the question may have been asked: its channel is closed.
+   *
    * @throws ProtocolError when the other ends the channel without answering, or is this agent; and as `open`, `waitFor`.
    */
   async delegate(target: string, prompt: string, options: DelegateOptions = {}): Promise<string> {
@@ -181,17 +184,17 @@ export class AgentClient {
       type: "consulting",
       target,
       ...(capability === undefined ? {} : { labels: { capability } }),
-      ...(signal === undefined ? {} : { signal }),
+      signal,
     })
     this.#quiet.add(channel.channelId)
     try {
-      const sent = await channel.send({ text: prompt, depth }, signal === undefined ? {} : { signal })
+      const sent = await channel.send({ text: prompt, depth }, { signal })
       const isAnswer = ({ sender_id, event_type }: Envelope): boolean =>
         sender_id !== this.agentId && !isProtocolEvent(event_type)
       const answer = await channel.waitFor(isAnswer, {
         after: sent,
+        signal,
         ...(timeoutMs === undefined ? {} : { timeoutMs }),
-        ...(signal === undefined ? {} : { signal }),
       })
       return textOf(answer) ?? ""
     } catch (error) {
@@ -223,13 +226,13 @@ export class AgentClient {
    *
    * @returns how many.
    */
-  async resumePendingTurns({ signal }: CallOptions = {}): Promise<number> {
+  async resumePendingTurns(options?: CallOptions): Promise<number> {
     const { hub } = this.#context
     let count = 0
-    for (const turn of await unlessAborted(hub.pendingTurnsFor(this.agentId), signal)) {
+    for (const turn of await hub.pendingTurnsFor(this.agentId, options)) {
       const { channel_id, triggering_envelope_id: id } = turn
       if (id === null) continue
-      const wal = await unlessAborted(hub.readWal(channel_id), signal)
+      const wal = await hub.readWal(channel_id, 0, undefined, options)
       const trigger = wal.find(({ envelope_id }) => envelope_id === id)
       if (trigger === undefined) continue
       this.receive(trigger)
@@ -238,33 +241,36 @@ export class AgentClient {
     return count
   }
 
-  async setResume(resume: ResumeRequest, { signal }: CallOptions = {}): Promise<Resume> {
-    return await unlessAborted(this.#context.hub.setResume(this.agentId, resume), signal)
+  async setResume(resume: ResumeRequest, options?: CallOptions): Promise<Resume> {
+    return await this.#context.hub.setResume(this.agentId, resume, options)
   }
 
   /** Markdown; `null` removes it. */
-  async setSkill(skillMd: string | null, { signal }: CallOptions = {}): Promise<void> {
-    await unlessAborted(this.#context.hub.setSkill(this.agentId, skillMd), signal)
+  async setSkill(skillMd: string | null, options?: CallOptions): Promise<void> {
+    await this.#context.hub.setSkill(this.agentId, skillMd, options)
   }
 
-  async setRule(rule: RuleRequest, { signal }: CallOptions = {}): Promise<Rule> {
-    return await unlessAborted(this.#context.hub.setRule(this.agentId, rule), signal)
+  async setRule(rule: RuleRequest, options?: CallOptions): Promise<Rule> {
+    return await this.#context.hub.setRule(this.agentId, rule, options)
   }
 
   /** The name is free afterwards; running turns are told to stop. */
-  async unregister({ signal }: CallOptions = {}): Promise<void> {
-    await unlessAborted(this.#context.hub.unregister(this.agentId), signal)
+  async unregister(options?: CallOptions): Promise<void> {
+    await this.#context.hub.unregister(this.agentId, options)
     this.#context.forget(this.agentId, new ProtocolError(`${this.name} was unregistered`))
   }
 
   /** By name or id. @throws NotFoundError */
-  async idOf(nameOrId: string): Promise<string> {
-    return (await this.#context.hub.getAgent(nameOrId)).agent_id
+  async idOf(nameOrId: string, options?: CallOptions): Promise<string> {
+    return (await this.#context.hub.getAgent(nameOrId, options)).agent_id
   }
 
   /** An unknown id is its own name. */
-  async namesOf(agentIds: readonly string[]): Promise<Readonly<Record<string, string>>> {
-    return await this.#context.hub.namesFor([...new Set(agentIds)])
+  async namesOf(
+    agentIds: readonly string[],
+    options?: CallOptions,
+  ): Promise<Readonly<Record<string, string>>> {
+    return await this.#context.hub.namesFor([...new Set(agentIds)], options)
   }
 
   /** For `HubClient`. @throws when it cannot be queued. */

@@ -1,9 +1,9 @@
+import type { CallOptions } from "../core/abort.ts"
 import { isVisibleTo, TEXT } from "../model/envelope.ts"
 import type { ChannelMetadata } from "../model/channel.ts"
 import type { Envelope } from "../model/envelope.ts"
 import type { JsonObject } from "../model/json.ts"
-import { unlessAborted } from "./context.ts"
-import type { CallOptions, ClientContext } from "./context.ts"
+import type { ClientContext } from "./context.ts"
 import type { EnvelopePredicate, WaitOptions } from "./mailbox.ts"
 
 /** What `Channel.send` takes beside a plain text. */
@@ -53,34 +53,33 @@ export class Channel {
   }
 
   /** Asks the hub again. */
-  async info({ signal }: CallOptions = {}): Promise<ChannelMetadata> {
-    this.#metadata = await unlessAborted(this.#context.hub.getChannel(this.channelId), signal)
+  async info(options?: CallOptions): Promise<ChannelMetadata> {
+    this.#metadata = await this.#context.hub.getChannel(this.channelId, options)
     return this.#metadata
   }
 
   /** @returns the envelope's id, once it is in the channel's write-ahead log. */
-  async send(message: string | Message, { signal }: CallOptions = {}): Promise<string> {
-    signal?.throwIfAborted()
+  async send(message: string | Message, options?: CallOptions): Promise<string> {
     const {
       text,
       event_type = TEXT,
       event_data,
       ...rest
     } = typeof message === "string" ? { text: message } : message
-    const posted = this.#context.hub.postEnvelope({
+    const envelope = {
       ...(this.#depth > 0 ? { depth: this.#depth } : {}),
       ...rest,
       channel_id: this.channelId,
       sender_id: this.#agentId,
       event_type,
       event_data: text === undefined ? (event_data ?? {}) : { ...event_data, text },
-    })
-    return await unlessAborted(posted, signal)
+    }
+    return await this.#context.hub.postEnvelope(envelope, options)
   }
 
   /** What this agent may see, oldest first: messages, and the channel's own events. Costs a read of the whole log. */
-  async envelopes({ signal }: CallOptions = {}): Promise<Envelope[]> {
-    const all = await unlessAborted(this.#context.hub.readWal(this.channelId), signal)
+  async envelopes(options?: CallOptions): Promise<Envelope[]> {
+    const all = await this.#context.hub.readWal(this.channelId, 0, undefined, options)
     return all.filter((envelope) => isVisibleTo(envelope, this.#agentId))
   }
 
@@ -90,8 +89,8 @@ export class Channel {
   }
 
   /** Nothing happens when it has ended already. */
-  async close(reason?: string, { signal }: CallOptions = {}): Promise<ChannelMetadata> {
-    this.#metadata = await unlessAborted(this.#context.hub.closeChannel(this.channelId, reason), signal)
+  async close(reason?: string, options?: CallOptions): Promise<ChannelMetadata> {
+    this.#metadata = await this.#context.hub.closeChannel(this.channelId, reason, options)
     return this.#metadata
   }
 }

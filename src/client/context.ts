@@ -28,24 +28,3 @@ export function timeoutError(message: string): Error {
 export function eitherSignal(one: AbortSignal, other: AbortSignal | undefined): AbortSignal {
   return other === undefined ? one : AbortSignal.any([one, other])
 }
-
-/** What every call here takes. */
-export interface CallOptions {
-  /** Stops the waiting, not what was asked for: that may still happen. */
-  readonly signal?: AbortSignal
-}
-
-/** The result, or the signal's reason as soon as it aborts. */
-export async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return await work
-  const { promise, reject } = Promise.withResolvers<never>()
-  const onAbort = (): void => reject(signal.reason)
-  work.catch(() => {})
-  if (signal.aborted) onAbort()
-  signal.addEventListener("abort", onAbort)
-  try {
-    return await Promise.race([work, promise])
-  } finally {
-    signal.removeEventListener("abort", onAbort)
-  }
-}

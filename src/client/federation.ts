@@ -1,3 +1,4 @@
+import type { CallOptions } from "../core/abort.ts"
 import { HansardError, NotFoundError } from "../core/errors.ts"
 import { silentLogger } from "../core/logger.ts"
 import type { Logger } from "../core/logger.ts"
@@ -19,7 +20,8 @@ export interface FederatedHub {
   readonly key?: AgentKey
 }
 
-export interface FederationOptions {
+/** The signal gives up joining the far hub. */
+export interface FederationOptions extends CallOptions {
   /** Where others meet the agents that are brought. */
   readonly near: FederatedHub
   /** Where they live. */
@@ -75,9 +77,10 @@ export class Federation {
   /** @throws as `HubClient.register` and `attach`. */
   static async open(options: FederationOptions): Promise<Federation> {
     const federation = new Federation(options)
-    const { near, far } = options
+    const { near, far, signal } = options
     const passport = { name: `hub://${near.hubId}`, kind: "remote_agent", hub_id: near.hubId } as const
     federation.#embassy = await join(far, passport, {
+      signal,
       onInvite: () => false,
       onEnvelope: async (envelope, next) => {
         if (envelope.event_type === INVITE) await next()
@@ -92,8 +95,8 @@ export class Federation {
    *
    * @throws NotFoundError for an unknown one; and as `HubClient.register` and `attach`.
    */
-  async bring(nameOrId: string): Promise<AgentClient> {
-    const { agent_id, owner } = await this.#far.client.hub.getAgent(nameOrId)
+  async bring(nameOrId: string, { signal }: CallOptions = {}): Promise<AgentClient> {
+    const { agent_id, owner } = await this.#far.client.hub.getAgent(nameOrId, { signal })
     const passport: PassportRequest = {
       name: hubAddress(this.#far.hubId, agent_id),
       kind: "remote_agent",
@@ -101,6 +104,7 @@ export class Federation {
       owner,
     }
     const standIn: AgentClient = await join(this.#near, passport, {
+      signal,
       onInvite: async (channel) => void (await this.#pair(standIn, channel, agent_id)),
       onEnvelope: async (envelope, next) => {
         if (envelope.event_type === INVITE) await next()
@@ -226,7 +230,7 @@ export class Federation {
 async function join(
   { client, key }: FederatedHub,
   passport: PassportRequest,
-  handlers: AgentHandlers,
+  handlers: AgentHandlers & CallOptions,
 ): Promise<AgentClient> {
   const options = key === undefined ? handlers : { ...handlers, key }
   try {

@@ -1,3 +1,4 @@
+import { unlessAborted, type CallOptions } from "../core/abort.ts"
 import { ClosedError, NotFoundError } from "../core/errors.ts"
 import { idSource } from "../core/ids.ts"
 import { silentLogger } from "../core/logger.ts"
@@ -18,7 +19,8 @@ import type { HumanOptions } from "./human-client.ts"
 import type { ClientContext } from "./context.ts"
 import { MAX_QUEUED_ENVELOPES } from "./mailbox.ts"
 
-export interface HubClientOptions {
+/** The signal gives up connecting. */
+export interface HubClientOptions extends CallOptions {
   /** The hub that is meant: keys sign for no other. Default: whichever answers. */
   readonly hubId?: string
   /** Default: silent. */
@@ -28,7 +30,7 @@ export interface HubClientOptions {
   readonly random?: RandomBytes
 }
 
-export interface RegisterOptions extends AgentHandlers {
+export interface RegisterOptions extends AgentHandlers, CallOptions {
   readonly resume?: ResumeRequest
   /** Markdown. */
   readonly skill?: string
@@ -37,7 +39,7 @@ export interface RegisterOptions extends AgentHandlers {
   readonly key?: AgentKey
 }
 
-export interface AttachOptions extends AgentHandlers {
+export interface AttachOptions extends AgentHandlers, CallOptions {
   readonly auth?: AuthClaim
   /** In place of `auth`. */
   readonly key?: AgentKey
@@ -71,6 +73,7 @@ export class HubClient implements AsyncDisposable {
       clock = systemClock,
       timers = systemTimers,
       random = systemRandom,
+      signal,
     } = options
     const agents = new Map<string, AgentClient>()
     const receiver = new Receiver(agents)
@@ -78,9 +81,14 @@ export class HubClient implements AsyncDisposable {
       agents.get(agentId)?.stop(reason)
       agents.delete(agentId)
     }
-    const hub = await link.connect((delivery) => receiver.receive(delivery), {
-      detached: (agentId, reason) => forget(agentId, new ClosedError(`the attachment (${reason})`)),
-    })
+    const detached = (agentId: string, reason: string): void =>
+      forget(agentId, new ClosedError(`the attachment (${reason})`))
+    const connecting = async (): Promise<HubConnection> => {
+      const made = await link.connect((delivery) => receiver.receive(delivery), { detached, signal })
+      if (signal?.aborted === true) await made[Symbol.asyncDispose]()
+      return made
+    }
+    const hub = await unlessAborted(connecting, signal)
     const newId = idSource(clock, random)
     return new HubClient({ hub, logger, clock, timers, newId, forget }, agents, receiver, options.hubId)
   }
@@ -90,34 +98,42 @@ export class HubClient implements AsyncDisposable {
     return this.#context.hub
   }
 
-  /** @throws ProtocolError when the name is taken, AuthError when the claim does not prove it. */
+  /**
+   * Aborted when the hub has registered it already, it is unregistered again as soon as that is heard: both are on record.
+   * Nobody is left behind, unless the connection is lost meanwhile.
+   *
+   * @throws ProtocolError when the name is taken, AuthError when the claim does not prove it; the signal's reason.
+   */
   async register(passport: PassportRequest, options: RegisterOptions = {}): Promise<AgentClient> {
     const { resume, skill, rule, key } = options
-    return await this.#join(options, async (hub) =>
+    const bind = async (hub: HubConnection): Promise<Passport> =>
       hub.registerIdentity({
         passport: key === undefined ? passport : { ...passport, auth: await this.#claim(passport.name, key) },
         ...(resume === undefined ? {} : { resume }),
         ...(skill === undefined ? {} : { skill_md: skill }),
         ...(rule === undefined ? {} : { rule }),
-      }),
-    )
+      })
+    return await this.#join(options, bind, ({ agent_id }) => this.#context.hub.unregister(agent_id))
   }
 
   /**
    * Takes over an identity that exists, with what it has not acknowledged yet. Another client that holds it gets
    * nothing more.
    *
-   * @throws NotFoundError for an unknown name, AuthError for a claim that does not prove it.
+   * Aborted when the hub has moved it here already, it stays: what comes for it is not acknowledged, and comes again to
+   * whoever attaches it next.
+   *
+   * @throws NotFoundError for an unknown name, AuthError for a claim that does not prove it; the signal's reason.
    */
   async attach(name: string, options: AttachOptions = {}): Promise<AgentClient> {
     const { auth, key, sinceEnvelopeId: since_envelope_id } = options
-    return await this.#join(options, async (hub) =>
+    const bind = async (hub: HubConnection): Promise<Passport> =>
       hub.attach(
         name,
         key === undefined ? auth : await this.#claim(name, key),
         since_envelope_id === undefined ? {} : { since_envelope_id },
-      ),
-    )
+      )
+    return await this.#join(options, bind, async () => {})
   }
 
   /** A participant without a model. Its kind is `human`. @throws as {@link register}. */
@@ -138,19 +154,23 @@ export class HubClient implements AsyncDisposable {
     return await this.#human(options, (handlers) => this.attach(name, { ...options, ...handlers }))
   }
 
-  /** Unregisters everybody on this connection, humans included, and closes it. What fails is logged. */
-  async shutdown(): Promise<void> {
+  /**
+   * Unregisters everybody on this connection, humans included, and closes it. What fails is logged. Aborted, it closes it
+   * at once: whoever was not unregistered stays registered.
+   */
+  async shutdown({ signal }: CallOptions = {}): Promise<void> {
     for (const agent of [...this.#agents.values()]) {
-      await agent.unregister().catch((err: unknown) => {
+      await agent.unregister({ signal }).catch((err: unknown) => {
         this.#context.logger.warn({ err, agent_id: agent.agentId }, "not unregistered")
       })
     }
     await this.close()
+    signal?.throwIfAborted()
   }
 
   /** From now on this client is an administrator's as well. @throws AuthError */
-  async proveAdmin(name: string, token: string): Promise<void> {
-    await this.#context.hub.proveAdmin(name, token)
+  async proveAdmin(name: string, token: string, options?: CallOptions): Promise<void> {
+    await this.#context.hub.proveAdmin(name, token, options)
   }
 
   /** Tells running turns to stop and closes the connection. Registrations stay. */
@@ -165,21 +185,32 @@ export class HubClient implements AsyncDisposable {
     await this.close()
   }
 
+  /** @param undo what is done when the identity is bound and nobody waits for it any more. */
   async #join(
-    handlers: AgentHandlers,
+    options: AgentHandlers & CallOptions,
     bind: (hub: HubConnection) => Promise<Passport>,
+    undo: (passport: Passport) => Promise<void>,
   ): Promise<AgentClient> {
+    const { signal } = options
     if (this.#receiver.isClosed) throw new ClosedError("the hub client")
-    const done = this.#receiver.hold()
-    try {
-      const passport = await bind(this.#context.hub)
-      const agent = new AgentClient(passport, this.#context, handlers)
-      this.#context.forget(passport.agent_id, new ClosedError("the earlier attachment"))
-      this.#agents.set(passport.agent_id, agent)
-      return agent
-    } finally {
-      for (const { delivery, error } of done()) this.#refuse(delivery, error)
-    }
+    return await unlessAborted(async () => {
+      const done = this.#receiver.hold()
+      try {
+        const passport = await bind(this.#context.hub)
+        if (signal?.aborted === true) {
+          this.#receiver.abandoned.add(passport.agent_id)
+          await undo(passport)
+          signal.throwIfAborted()
+        }
+        const agent = new AgentClient(passport, this.#context, options)
+        this.#context.forget(passport.agent_id, new ClosedError("the earlier attachment"))
+        this.#agents.set(passport.agent_id, agent)
+        this.#receiver.abandoned.delete(passport.agent_id)
+        return agent
+      } finally {
+        for (const { delivery, error } of done()) this.#refuse(delivery, error)
+      }
+    }, signal)
   }
 
   async #human(
@@ -214,10 +245,13 @@ interface Refused {
 /** Routes deliveries by recipient. While an identity is being bound, it holds what comes for a recipient it does not know yet. */
 class Receiver {
   isClosed = false
+  /** Bound here for nobody: what comes for them has no receipt, neither way, and so comes again. */
+  readonly abandoned = new Set<string>()
   readonly #agents: ReadonlyMap<string, AgentClient>
   /** Owned by `hold`. */
   #binding = 0
-  #held: Delivery[] = []
+  /** Each once, however often it came: two attachments that overlap replay the same. */
+  #held = new Map<string, Delivery>()
 
   constructor(agents: ReadonlyMap<string, AgentClient>) {
     this.#agents = agents
@@ -231,11 +265,12 @@ class Receiver {
     if (agent !== undefined) {
       agent.receive(envelope)
     } else if (this.#binding === 0) {
+      if (this.abandoned.has(recipient_id)) return
       throw new NotFoundError(`no agent ${recipient_id} on this connection`)
-    } else if (this.#held.length >= MAX_QUEUED_ENVELOPES) {
-      throw new InboxFullError(`${this.#held.length} envelopes wait for agents that are being attached`)
+    } else if (this.#held.size >= MAX_QUEUED_ENVELOPES) {
+      throw new InboxFullError(`${this.#held.size} envelopes wait for agents that are being attached`)
     } else {
-      this.#held.push(delivery)
+      this.#held.set(`${recipient_id} ${envelope.envelope_id}`, delivery)
     }
   }
 
@@ -245,9 +280,9 @@ class Receiver {
     return () => {
       this.#binding--
       const held = this.#held
-      this.#held = []
+      this.#held = new Map()
       const refused: Refused[] = []
-      for (const delivery of held) {
+      for (const delivery of held.values()) {
         try {
           this.receive(delivery)
         } catch (error) {

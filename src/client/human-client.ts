@@ -1,3 +1,4 @@
+import type { CallOptions } from "../core/abort.ts"
 import { AccessDeniedError } from "../model/errors.ts"
 import { INVITE, INVITE_ACK, INVITE_REJECT } from "../model/envelope.ts"
 import type { Envelope } from "../model/envelope.ts"
@@ -5,7 +6,7 @@ import type { Passport } from "../model/passport.ts"
 import type { AgentClient, OpenOptions } from "./agent-client.ts"
 import type { Channel, Message } from "./channel.ts"
 import { timeoutError, toError } from "./context.ts"
-import type { CallOptions, ClientContext } from "./context.ts"
+import type { ClientContext } from "./context.ts"
 import type { EnvelopePredicate, WaitOptions } from "./mailbox.ts"
 
 export type HumanCallback = (envelope: Envelope) => Promise<void> | void
@@ -106,12 +107,12 @@ export class HumanClient {
   }
 
   /** @throws AccessDeniedError for what is no invitation of this participant's. */
-  async accept(invite: Envelope): Promise<void> {
-    await this.#answer(invite, INVITE_ACK)
+  async accept(invite: Envelope, options?: CallOptions): Promise<void> {
+    await this.#answer(invite, { event_type: INVITE_ACK }, options)
   }
 
-  async reject(invite: Envelope, reason: string = "declined"): Promise<void> {
-    await this.#answer(invite, INVITE_REJECT, reason)
+  async reject(invite: Envelope, reason: string = "declined", options?: CallOptions): Promise<void> {
+    await this.#answer(invite, { event_type: INVITE_REJECT, reason }, options)
   }
 
   /** The name is free afterwards; whoever waits is refused. */
@@ -119,18 +120,23 @@ export class HumanClient {
     await this.#agent.unregister(options)
   }
 
-  async #answer(invite: Envelope, event_type: string, reason?: string): Promise<void> {
+  async #answer(
+    invite: Envelope,
+    { event_type, reason }: { readonly event_type: string; readonly reason?: string },
+    options: CallOptions | undefined,
+  ): Promise<void> {
     const { channel_id, envelope_id, audience } = invite
     if (invite.event_type !== INVITE || audience?.includes(this.agentId) !== true) {
       throw new AccessDeniedError(`envelope ${envelope_id} does not invite ${this.agentId}`)
     }
-    await this.#context.hub.postEnvelope({
+    const answer = {
       channel_id,
       sender_id: this.agentId,
       event_type,
       event_data: reason === undefined ? { channel_id } : { channel_id, reason },
       causation_id: envelope_id,
-    })
+    }
+    await this.#context.hub.postEnvelope(answer, options)
   }
 }
 

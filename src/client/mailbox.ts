@@ -9,7 +9,7 @@ import type { ClientContext } from "./context.ts"
 export type EnvelopePredicate = (envelope: Envelope) => boolean
 
 export interface WaitOptions {
-  readonly signal?: AbortSignal
+  readonly signal?: AbortSignal | undefined
   /** Default 300,000. */
   readonly timeoutMs?: number
   /**
@@ -95,7 +95,7 @@ export class Mailbox {
       reject(timeoutError(`nothing that was waited for came within ${timeoutMs} ms in channel ${channelId}`)),
     )
     try {
-      this.#look(channelId, waiter, after).catch(reject)
+      this.#look(channelId, waiter, after, signal).catch(reject)
       return await promise
     } finally {
       cancelTimer()
@@ -154,8 +154,13 @@ export class Mailbox {
   }
 
   /** Looks for what is in the log already. An end in it counts whenever it came: nothing comes after it. */
-  async #look(channelId: string, waiter: Waiter, after: string | undefined): Promise<void> {
-    for (const envelope of await this.#context.hub.readWal(channelId)) {
+  async #look(
+    channelId: string,
+    waiter: Waiter,
+    after: string | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    for (const envelope of await this.#context.hub.readWal(channelId, 0, undefined, { signal })) {
       const isNew = after !== undefined && envelope.envelope_id > after
       if (!isNew && !isEnd(envelope)) continue
       const isForMe =

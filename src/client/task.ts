@@ -1,3 +1,4 @@
+import { unlessAborted, type CallOptions } from "../core/abort.ts"
 import { isoTime } from "../core/system.ts"
 import { NotFoundError } from "../core/errors.ts"
 import type { JsonObject, JsonValue } from "../model/json.ts"
@@ -13,7 +14,7 @@ export interface TaskOptions {
   readonly channelId?: string
   /** Default: none. When it has passed, the task is `expired` and its signal aborts. */
   readonly ttlSeconds?: number
-  readonly signal?: AbortSignal
+  readonly signal?: AbortSignal | undefined
 }
 
 /** The mirror of the handle; failures stay in it. */
@@ -23,7 +24,8 @@ type MirrorOp = "started" | "progress" | TaskOutcome | "observation" | "checkpoi
  * A piece of work that the hub is told about while it runs.
  *
  * The work is the agent's own: when the hub cannot be told (it is gone, or refuses), that is logged and reported as
- * `mirror_failed`, and the work goes on. Once the task has ended every further call does nothing.
+ * `mirror_failed`, and the work goes on. Once the task has ended every further call does nothing. A signal stops the
+ * waiting for the hub alone: what the call says of the task holds.
  */
 export class TaskHandle {
   readonly taskId: string
@@ -74,30 +76,39 @@ export class TaskHandle {
   }
 
   /** Merged into what was there. */
-  async progress(progress: JsonObject): Promise<void> {
+  async progress(progress: JsonObject, { signal }: CallOptions = {}): Promise<void> {
     if (isTaskOutcome(this.#state)) return
-    await this.#tell("progress", () => this.#context.hub.updateTask(this.taskId, { progress }))
+    await unlessAborted(
+      () => this.#tell("progress", () => this.#context.hub.updateTask(this.taskId, { progress })),
+      signal,
+    )
   }
 
-  async complete(result: JsonValue = null): Promise<void> {
-    await this.#end("completed", { state: "completed", result })
+  async complete(result: JsonValue = null, { signal }: CallOptions = {}): Promise<void> {
+    await unlessAborted(() => this.#end("completed", { state: "completed", result }), signal)
   }
 
-  async fail(error: unknown): Promise<void> {
-    await this.#end("failed", { state: "failed", error: toError(error).message })
+  async fail(error: unknown, { signal }: CallOptions = {}): Promise<void> {
+    const { message } = toError(error)
+    await unlessAborted(() => this.#end("failed", { state: "failed", error: message }), signal)
   }
 
-  /** By the owner's own choice. The signal aborts. */
-  async cancel(reason = ""): Promise<void> {
-    const ending = this.#end("cancelled", { state: "cancelled", error: reason })
-    this.#abort.abort(new DOMException(reason === "" ? "the task was cancelled" : reason, "AbortError"))
-    await ending
+  /** By the owner's own choice. The task's signal aborts. */
+  async cancel(reason = "", { signal }: CallOptions = {}): Promise<void> {
+    await unlessAborted(() => {
+      const ending = this.#end("cancelled", { state: "cancelled", error: reason })
+      this.#abort.abort(new DOMException(reason === "" ? "the task was cancelled" : reason, "AbortError"))
+      return ending
+    }, signal)
   }
 
   /** Keeps a state to go on from; `readTaskCheckpoint` reads it. */
-  async checkpoint(state: JsonObject): Promise<void> {
+  async checkpoint(state: JsonObject, { signal }: CallOptions = {}): Promise<void> {
     if (isTaskOutcome(this.#state)) return
-    await this.#tell("checkpoint", () => this.#context.hub.checkpointTask(this.taskId, state))
+    await unlessAborted(
+      () => this.#tell("checkpoint", () => this.#context.hub.checkpointTask(this.taskId, state)),
+      signal,
+    )
   }
 
   async #expire(ttlSeconds: number): Promise<void> {

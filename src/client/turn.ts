@@ -1,3 +1,4 @@
+import type { CallOptions } from "../core/abort.ts"
 import type { JsonObject, JsonValue } from "../model/json.ts"
 import { CONTEXT_SET, HIDDEN, isVisibleTo, isProtocolEvent, PACKET, PASS } from "../model/envelope.ts"
 import type { Envelope } from "../model/envelope.ts"
@@ -56,8 +57,8 @@ export class Turn {
    *
    * Costs a read of the channel's log, and only when asked: that is why it is not a property.
    */
-  async history(): Promise<Envelope[]> {
-    const all = await this.channel.envelopes({ signal: this.signal })
+  async history(options?: CallOptions): Promise<Envelope[]> {
+    const all = await this.channel.envelopes({ signal: eitherSignal(this.signal, options?.signal) })
     const here = all.findIndex((envelope) => envelope.envelope_id === this.envelope.envelope_id)
     return all
       .slice(0, here === -1 ? all.length : here)
@@ -71,11 +72,14 @@ export class Turn {
    *
    * @param view default: the one that the channel's manifest names.
    */
-  async messages(view?: View): Promise<readonly ViewMessage[]> {
+  async messages(view?: View, options?: CallOptions): Promise<readonly ViewMessage[]> {
     const { manifest, participants } = this.channel.metadata
     const shown = view ?? viewByName(manifest.default_view_policy, participants.length)
-    const envelopes = [...(await this.history()), this.envelope]
-    const names = await this.#agent.namesOf(envelopes.map(({ sender_id }) => sender_id))
+    const envelopes = [...(await this.history(options)), this.envelope]
+    const names = await this.#agent.namesOf(
+      envelopes.map(({ sender_id }) => sender_id),
+      options,
+    )
     const { agentId } = this.#agent
     const messages = shown(envelopes, { agentId, nameOf: (id) => names[id] ?? id })
     if (wordsOf(this.envelope) !== undefined) return messages
@@ -84,41 +88,54 @@ export class Turn {
     return [...messages, { role: "user", content: this.text, sender_id, envelope_id }]
   }
 
-  /** Posts an answer now, before the handler returns. @returns its envelope id. */
-  async reply(text: string): Promise<string> {
-    return await this.#post({ text })
+  /**
+   * Posts an answer now, before the handler returns. Aborted, it may be posted all the same, and counts as an answer.
+   *
+   * @returns its envelope id.
+   */
+  async reply(text: string, options?: CallOptions): Promise<string> {
+    return await this.#post({ text }, options)
   }
 
   /** In a discussion: gives the turn away. */
-  async pass(why?: string): Promise<string> {
-    return await this.#post({ event_type: PASS, event_data: why === undefined ? {} : { text: why } })
+  async pass(why?: string, options?: CallOptions): Promise<string> {
+    return await this.#post({ event_type: PASS, event_data: why === undefined ? {} : { text: why } }, options)
   }
 
   /** In a workflow: the turn goes to `target`, a name or an id of somebody who takes part. @throws NotFoundError */
-  async handOff(target: string, packet: Packet & { readonly reason?: string } = {}): Promise<string> {
+  async handOff(
+    target: string,
+    packet: Packet & { readonly reason?: string } = {},
+    options?: CallOptions,
+  ): Promise<string> {
     const { reason = "", ...rest } = packet
     // Turns go by ids; a name would be nobody's.
-    const id = await this.#agent.idOf(target)
-    return await this.#packet({ kind: "handoff", tool: "hand_off", reason, target: id }, rest)
+    const id = await this.#agent.idOf(target, options)
+    return await this.#packet({ kind: "handoff", tool: "hand_off", reason, target: id }, rest, options)
   }
 
   /** In a workflow: what the graph makes of a tool that was called. */
-  async callTool(tool: string, packet: Packet & { readonly reason?: string } = {}): Promise<string> {
+  async callTool(
+    tool: string,
+    packet: Packet & { readonly reason?: string } = {},
+    options?: CallOptions,
+  ): Promise<string> {
     const { reason = "", ...rest } = packet
-    return await this.#packet({ kind: "handoff", tool, reason }, rest)
+    return await this.#packet({ kind: "handoff", tool, reason }, rest, options)
   }
 
   /** In a workflow: it is over. */
   async finish(
     packet: Packet & { readonly reason?: string; readonly summary?: string } = {},
+    options?: CallOptions,
   ): Promise<string> {
     const { reason = "finished", summary = "", ...rest } = packet
-    return await this.#packet({ kind: "finish", tool: "finish", reason, summary }, rest)
+    return await this.#packet({ kind: "finish", tool: "finish", reason, summary }, rest, options)
   }
 
   /** In a workflow: changes variables without taking the turn. */
-  async setContext(change: ContextChange): Promise<string> {
-    return await this.channel.send({ event_type: CONTEXT_SET, event_data: changeData(change) })
+  async setContext(change: ContextChange, options?: CallOptions): Promise<string> {
+    return await this.channel.send({ event_type: CONTEXT_SET, event_data: changeData(change) }, options)
   }
 
   /** `AgentClient.open`; what is sent in the new channel is one delegation deeper. */
@@ -149,20 +166,24 @@ export class Turn {
     })
   }
 
-  async #packet(routing: PacketRouting, { body = "", context = {} }: Packet): Promise<string> {
+  async #packet(
+    routing: PacketRouting,
+    { body = "", context = {} }: Packet,
+    options: CallOptions | undefined,
+  ): Promise<string> {
     const event_data = { routing, context_updates: changeData(context), body }
-    return await this.#post({ event_type: PACKET, event_data })
+    return await this.#post({ event_type: PACKET, event_data }, options)
   }
 
   /** A turn that runs again, after a crash or a lost answer, posts what it has posted already: nothing. */
-  async #post(message: {
-    readonly text?: string
-    readonly event_type?: string
-    readonly event_data?: JsonObject
-  }): Promise<string> {
+  async #post(
+    message: { readonly text?: string; readonly event_type?: string; readonly event_data?: JsonObject },
+    options: CallOptions | undefined,
+  ): Promise<string> {
+    options?.signal?.throwIfAborted()
     const { envelope_id, depth } = this.envelope
     const idempotency_key = `${envelope_id}/${this.#answers++}`
-    return await this.channel.send({ ...message, causation_id: envelope_id, depth, idempotency_key })
+    return await this.channel.send({ ...message, causation_id: envelope_id, depth, idempotency_key }, options)
   }
 }
 

@@ -1,7 +1,10 @@
+import { unlessAborted } from "../core/abort.ts"
 import { ClosedError, NotFoundError } from "../core/errors.ts"
 import type {
+  AttachmentOptions,
   AuthChallenge,
   AuthClaim,
+  CallOptions,
   ChannelMetadata,
   CreateChannelRequest,
   Envelope,
@@ -27,7 +30,8 @@ import type {
 import { participantIds } from "../model/index.ts"
 import type { AttributedHubApi, HubConnector } from "./connector.ts"
 import type { Visitor } from "./entrance.ts"
-import { Standings } from "./standings.ts"
+import type { AccessOp } from "./access.ts"
+import { Standings, type Subject } from "./standings.ts"
 
 /**
  * The hub's end of every connection, in this process and behind every transport.
@@ -48,35 +52,30 @@ export class LocalConnection implements HubConnection {
     this.#standings = new Standings(connector, visitor)
   }
 
-  async challenge(name: string): Promise<AuthChallenge> {
-    await this.#may("challenge")
-    return this.#connector.challenge(name)
+  challenge(name: string, options?: CallOptions): Promise<AuthChallenge> {
+    return this.#ask("challenge", {}, options, async () => this.#connector.challenge(name))
   }
 
-  async attach(
-    name: string,
-    auth?: AuthClaim,
-    options: { readonly since_envelope_id?: string | null } = {},
-  ): Promise<Passport> {
-    await this.#may("attach")
+  attach(name: string, auth?: AuthClaim, options: AttachmentOptions = {}): Promise<Passport> {
     const { since_envelope_id: since = "" } = options
-    return await this.#connector.attach(this.#visitor, name, auth, since)
+    return this.#ask("attach", {}, options, () => this.#connector.attach(this.#visitor, name, auth, since))
   }
 
-  async proveAdmin(name: string, token: string): Promise<void> {
-    await this.#may("prove_admin")
-    this.#standings.admin = await this.#connector.proveAdmin(this.#visitor, name, token)
+  proveAdmin(name: string, token: string, options?: CallOptions): Promise<void> {
+    return this.#ask("prove_admin", {}, options, async () => {
+      this.#standings.admin = await this.#connector.proveAdmin(this.#visitor, name, token)
+    })
   }
 
-  async registerIdentity(registration: Registration): Promise<Passport> {
-    await this.#may("register")
-    return await this.#connector.register(this.#visitor, registration)
+  registerIdentity(registration: Registration, options?: CallOptions): Promise<Passport> {
+    return this.#ask("register", {}, options, () => this.#connector.register(this.#visitor, registration))
   }
 
-  async receipt(receipt: Receipt): Promise<void> {
+  receipt(receipt: Receipt, options?: CallOptions): Promise<void> {
+    const take = (): Promise<void> => this.#connector.receipt(this.#visitor, receipt)
     // Those without a recipient are ignored, as in AG2: there is nobody to ask for.
-    if (receipt?.recipient_id !== "") await this.#may("receipt", { agent: receipt?.recipient_id })
-    await this.#connector.receipt(this.#visitor, receipt)
+    if (receipt?.recipient_id === "") return unlessAborted(take, options?.signal)
+    return this.#ask("receipt", { agent: receipt?.recipient_id }, options, take)
   }
 
   /** Ends the deliveries; the identities stay registered. */
@@ -84,148 +83,173 @@ export class LocalConnection implements HubConnection {
     this.#connector.desk.close(this.#visitor.outlet)
   }
 
-  async getAgent(nameOrId: string): Promise<Passport> {
-    await this.#may("get_agent", { agent: nameOrId })
-    return await this.#hub.getAgent(nameOrId)
+  getAgent(nameOrId: string, options?: CallOptions): Promise<Passport> {
+    return this.#ask("get_agent", { agent: nameOrId }, options, () => this.#hub.getAgent(nameOrId))
   }
-  async getResume(agentId: string): Promise<Resume> {
-    await this.#may("get_resume", { agent: agentId })
-    return await this.#hub.getResume(agentId)
+  getResume(agentId: string, options?: CallOptions): Promise<Resume> {
+    return this.#ask("get_resume", { agent: agentId }, options, () => this.#hub.getResume(agentId))
   }
-  async getSkill(agentId: string): Promise<string | null> {
-    await this.#may("get_skill", { agent: agentId })
-    return await this.#hub.getSkill(agentId)
+  getSkill(agentId: string, options?: CallOptions): Promise<string | null> {
+    return this.#ask("get_skill", { agent: agentId }, options, () => this.#hub.getSkill(agentId))
   }
-  async getRule(agentId: string): Promise<Rule> {
-    await this.#may("get_rule", { agent: agentId })
-    return await this.#hub.getRule(agentId)
+  getRule(agentId: string, options?: CallOptions): Promise<Rule> {
+    return this.#ask("get_rule", { agent: agentId }, options, () => this.#hub.getRule(agentId))
   }
-  async findAgentId(name: string): Promise<string | null> {
-    await this.#may("find_agent_id", { agent: name })
-    return await this.#hub.findAgentId(name)
+  findAgentId(name: string, options?: CallOptions): Promise<string | null> {
+    return this.#ask("find_agent_id", { agent: name }, options, () => this.#hub.findAgentId(name))
   }
-  async namesFor(agentIds: readonly string[]): Promise<Readonly<Record<string, string>>> {
-    await this.#may("names_for")
-    return await this.#hub.namesFor(agentIds)
+  namesFor(agentIds: readonly string[], options?: CallOptions): Promise<Readonly<Record<string, string>>> {
+    return this.#ask("names_for", {}, options, () => this.#hub.namesFor(agentIds))
   }
-  async listAgents(filter?: ListAgentsFilter): Promise<readonly Passport[]> {
-    await this.#may("list_agents")
-    return await this.#hub.listAgents(filter)
+  listAgents(filter?: ListAgentsFilter, options?: CallOptions): Promise<readonly Passport[]> {
+    return this.#ask("list_agents", {}, options, () => this.#hub.listAgents(filter))
   }
-  async setResume(agentId: string, resume: ResumeRequest): Promise<Resume> {
-    await this.#may("set_resume", { agent: agentId })
-    return await this.#hub.setResume(agentId, resume, this.#as(agentId))
+  setResume(agentId: string, resume: ResumeRequest, options?: CallOptions): Promise<Resume> {
+    return this.#ask("set_resume", { agent: agentId }, options, () =>
+      this.#hub.setResume(agentId, resume, this.#as(agentId)),
+    )
   }
-  async setSkill(agentId: string, skillMd: string | null): Promise<void> {
-    await this.#may("set_skill", { agent: agentId })
-    await this.#hub.setSkill(agentId, skillMd, this.#as(agentId))
+  setSkill(agentId: string, skillMd: string | null, options?: CallOptions): Promise<void> {
+    return this.#ask("set_skill", { agent: agentId }, options, () =>
+      this.#hub.setSkill(agentId, skillMd, this.#as(agentId)),
+    )
   }
-  async setRule(agentId: string, rule: RuleRequest): Promise<Rule> {
-    await this.#may("set_rule", { agent: agentId })
-    return await this.#hub.setRule(agentId, rule, this.#as(agentId))
+  setRule(agentId: string, rule: RuleRequest, options?: CallOptions): Promise<Rule> {
+    return this.#ask("set_rule", { agent: agentId }, options, () =>
+      this.#hub.setRule(agentId, rule, this.#as(agentId)),
+    )
   }
-  async unregister(agentId: string): Promise<void> {
-    await this.#may("unregister", { agent: agentId })
-    await this.#hub.unregister(agentId, this.#as(agentId))
+  unregister(agentId: string, options?: CallOptions): Promise<void> {
+    return this.#ask("unregister", { agent: agentId }, options, () =>
+      this.#hub.unregister(agentId, this.#as(agentId)),
+    )
   }
-  async recordObservation(observation: Observation): Promise<void> {
-    await this.#may("record_observation", { agent: observation?.owner_id })
-    await this.#hub.recordObservation(observation, this.#as(observation.owner_id))
+  recordObservation(observation: Observation, options?: CallOptions): Promise<void> {
+    return this.#ask("record_observation", { agent: observation?.owner_id }, options, () =>
+      this.#hub.recordObservation(observation, this.#as(observation.owner_id)),
+    )
   }
 
-  async createChannel(request: CreateChannelRequest): Promise<ChannelMetadata> {
-    await this.#may("create_channel", { agent: request?.creator_id })
-    return await this.#hub.createChannel(request, this.#as(request?.creator_id))
+  createChannel(request: CreateChannelRequest, options?: CallOptions): Promise<ChannelMetadata> {
+    return this.#ask("create_channel", { agent: request?.creator_id }, options, () =>
+      this.#hub.createChannel(request, this.#as(request?.creator_id)),
+    )
   }
-  async getChannel(channelId: string): Promise<ChannelMetadata> {
-    await this.#may("get_channel", { channel: channelId })
-    return await this.#hub.getChannel(channelId)
+  getChannel(channelId: string, options?: CallOptions): Promise<ChannelMetadata> {
+    return this.#ask("get_channel", { channel: channelId }, options, () => this.#hub.getChannel(channelId))
   }
-  async listChannels(filter?: ListChannelsFilter): Promise<readonly ChannelMetadata[]> {
-    const everything = (await this.#may("list_channels")) === "yes"
-    const shows = (metadata: ChannelMetadata): boolean =>
-      everything || participantIds(metadata).some((id) => this.#standings.isMine(id))
-    return await this.#hub.listChannels(filter, shows)
+  listChannels(filter?: ListChannelsFilter, options?: CallOptions): Promise<readonly ChannelMetadata[]> {
+    return this.#ask("list_channels", {}, options, (verdict) => {
+      const isMine = (id: string): boolean => this.#standings.isMine(id)
+      const shows = (metadata: ChannelMetadata): boolean =>
+        verdict === "yes" || participantIds(metadata).some(isMine)
+      return this.#hub.listChannels(filter, { shows })
+    })
   }
-  async closeChannel(channelId: string, reason?: string): Promise<ChannelMetadata> {
-    await this.#may("close_channel", { channel: channelId })
-    const mine = this.#connector.participantsOf(channelId)?.find((id) => this.#standings.isMine(id))
-    return await this.#hub.closeChannel(channelId, reason, this.#as(mine))
+  closeChannel(channelId: string, reason?: string, options?: CallOptions): Promise<ChannelMetadata> {
+    return this.#ask("close_channel", { channel: channelId }, options, () => {
+      const mine = this.#connector.participantsOf(channelId)?.find((id) => this.#standings.isMine(id))
+      return this.#hub.closeChannel(channelId, reason, this.#as(mine))
+    })
   }
-  async postEnvelope(envelope: EnvelopeRequest): Promise<string> {
-    await this.#may("post_envelope", { agent: envelope?.sender_id })
-    return await this.#hub.postEnvelope(envelope, this.#as(envelope?.sender_id))
+  postEnvelope(envelope: EnvelopeRequest, options?: CallOptions): Promise<string> {
+    return this.#ask("post_envelope", { agent: envelope?.sender_id }, options, () =>
+      this.#hub.postEnvelope(envelope, this.#as(envelope?.sender_id)),
+    )
   }
-  async readWal(channelId: string, since?: number, until?: number): Promise<readonly Envelope[]> {
-    await this.#may("read_wal", { channel: channelId })
-    return await this.#hub.readWal(channelId, since, until)
+  readWal(
+    channelId: string,
+    since?: number,
+    until?: number,
+    options?: CallOptions,
+  ): Promise<readonly Envelope[]> {
+    return this.#ask("read_wal", { channel: channelId }, options, () =>
+      this.#hub.readWal(channelId, since, until),
+    )
   }
-  async findEnvelopeByCausation(
+  findEnvelopeByCausation(
     channelId: string,
     senderId: string,
     causationId: string,
+    options?: CallOptions,
   ): Promise<Envelope | null> {
-    await this.#may("find_envelope_by_causation", { channel: channelId })
-    return await this.#hub.findEnvelopeByCausation(channelId, senderId, causationId)
+    return this.#ask("find_envelope_by_causation", { channel: channelId }, options, () =>
+      this.#hub.findEnvelopeByCausation(channelId, senderId, causationId),
+    )
   }
-  async canSend(channelId: string, senderId: string, eventType?: string): Promise<boolean> {
-    await this.#may("can_send", { channel: channelId })
-    return await this.#hub.canSend(channelId, senderId, eventType)
+  canSend(channelId: string, senderId: string, eventType?: string, options?: CallOptions): Promise<boolean> {
+    return this.#ask("can_send", { channel: channelId }, options, () =>
+      this.#hub.canSend(channelId, senderId, eventType),
+    )
   }
-  async pendingTurnsFor(agentId: string): Promise<readonly PendingTurn[]> {
-    await this.#may("pending_turns_for", { agent: agentId })
-    return await this.#hub.pendingTurnsFor(agentId)
+  pendingTurnsFor(agentId: string, options?: CallOptions): Promise<readonly PendingTurn[]> {
+    return this.#ask("pending_turns_for", { agent: agentId }, options, () =>
+      this.#hub.pendingTurnsFor(agentId),
+    )
   }
-  async adapterState(channelId: string): Promise<unknown> {
-    await this.#may("adapter_state", { channel: channelId })
-    return await this.#hub.adapterState(channelId)
+  adapterState(channelId: string, options?: CallOptions): Promise<unknown> {
+    return this.#ask("adapter_state", { channel: channelId }, options, () =>
+      this.#hub.adapterState(channelId),
+    )
   }
-  async reportTurnFailure(
+  reportTurnFailure(
     channelId: string,
     agentId: string,
     envelopeId: string,
     error: Error,
+    options?: CallOptions,
   ): Promise<void> {
-    await this.#may("report_turn_failure", { agent: agentId })
-    await this.#inside("report_turn_failure", channelId, agentId)
-    await this.#hub.reportTurnFailure(channelId, agentId, envelopeId, error)
+    return this.#ask("report_turn_failure", { agent: agentId }, options, async () => {
+      await this.#inside("report_turn_failure", channelId, agentId)
+      await this.#hub.reportTurnFailure(channelId, agentId, envelopeId, error)
+    })
   }
 
-  async getTask(taskId: string): Promise<TaskMetadata> {
-    await this.#may("get_task", { task: taskId })
-    return await this.#hub.getTask(taskId)
+  getTask(taskId: string, options?: CallOptions): Promise<TaskMetadata> {
+    return this.#ask("get_task", { task: taskId }, options, () => this.#hub.getTask(taskId))
   }
-  async listTasks(filter?: ListTasksFilter): Promise<readonly TaskMetadata[]> {
-    const everything = (await this.#may("list_tasks")) === "yes"
-    const shows = (task: TaskMetadata): boolean => everything || this.#standings.sees(task)
-    return await this.#hub.listTasks(filter, shows)
+  listTasks(filter?: ListTasksFilter, options?: CallOptions): Promise<readonly TaskMetadata[]> {
+    return this.#ask("list_tasks", {}, options, (verdict) => {
+      const shows = (task: TaskMetadata): boolean => verdict === "yes" || this.#standings.sees(task)
+      return this.#hub.listTasks(filter, { shows })
+    })
   }
-  async observeTask(task: TaskRequest): Promise<TaskMetadata> {
-    await this.#may("observe_task", { agent: task?.owner_id })
-    if (typeof task?.channel_id === "string")
-      await this.#inside("observe_task", task.channel_id, task.owner_id)
-    return await this.#hub.observeTask(task, this.#as(task?.owner_id))
+  observeTask(task: TaskRequest, options?: CallOptions): Promise<TaskMetadata> {
+    return this.#ask("observe_task", { agent: task?.owner_id }, options, async () => {
+      if (typeof task?.channel_id === "string")
+        await this.#inside("observe_task", task.channel_id, task.owner_id)
+      return await this.#hub.observeTask(task, this.#as(task?.owner_id))
+    })
   }
-  async updateTask(taskId: string, update: TaskUpdate): Promise<TaskMetadata> {
-    await this.#may("update_task", { task: taskId })
-    return await this.#hub.updateTask(taskId, update, this.#as(this.#ownerOf(taskId)))
+  updateTask(taskId: string, update: TaskUpdate, options?: CallOptions): Promise<TaskMetadata> {
+    return this.#ask("update_task", { task: taskId }, options, () =>
+      this.#hub.updateTask(taskId, update, this.#as(this.#ownerOf(taskId))),
+    )
   }
-  async fireTaskEvent(taskId: string, kind: string, payload: JsonObject): Promise<void> {
+  async fireTaskEvent(
+    taskId: string,
+    kind: string,
+    payload: JsonObject,
+    options?: CallOptions,
+  ): Promise<void> {
     const owner = this.#ownerOf(taskId) ?? payload?.["owner_id"]
     // Of a task that the hub refused to observe, the owner alone can tell.
-    if (typeof owner === "string") await this.#may("fire_task_event", { agent: owner })
-    else throw unknownTask(taskId)
-    await this.#hub.fireTaskEvent(taskId, kind, payload, this.#as(owner))
+    if (typeof owner !== "string") throw unknownTask(taskId)
+    await this.#ask("fire_task_event", { agent: owner }, options, () =>
+      this.#hub.fireTaskEvent(taskId, kind, payload, this.#as(owner)),
+    )
   }
-  async checkpointTask(taskId: string, state: JsonObject): Promise<void> {
-    await this.#may("checkpoint_task", { task: taskId })
-    if (this.#ownerOf(taskId) === undefined) throw unknownTask(taskId)
-    await this.#hub.checkpointTask(taskId, state)
+  checkpointTask(taskId: string, state: JsonObject, options?: CallOptions): Promise<void> {
+    return this.#ask("checkpoint_task", { task: taskId }, options, async () => {
+      if (this.#ownerOf(taskId) === undefined) throw unknownTask(taskId)
+      await this.#hub.checkpointTask(taskId, state)
+    })
   }
-  async readTaskCheckpoint(taskId: string): Promise<JsonObject | null> {
-    await this.#may("read_task_checkpoint", { task: taskId })
-    if (this.#ownerOf(taskId) === undefined) throw unknownTask(taskId)
-    return await this.#hub.readTaskCheckpoint(taskId)
+  readTaskCheckpoint(taskId: string, options?: CallOptions): Promise<JsonObject | null> {
+    return this.#ask("read_task_checkpoint", { task: taskId }, options, async () => {
+      if (this.#ownerOf(taskId) === undefined) throw unknownTask(taskId)
+      return await this.#hub.readTaskCheckpoint(taskId)
+    })
   }
 
   get #hub(): AttributedHubApi {
@@ -241,9 +265,20 @@ export class LocalConnection implements HubConnection {
     return this.#connector.task(taskId)?.owner_id
   }
 
-  async #may(...asked: Parameters<Standings["require"]>): Promise<"yes" | "own"> {
-    if (this.#visitor.outlet.closed) throw new ClosedError("the connection")
-    return await this.#standings.require(...asked)
+  /** Does it, if it may be done by who is here. The hub is not told of an abort: what it has begun, it does. */
+  #ask<T>(
+    op: AccessOp,
+    subject: Subject,
+    options: CallOptions | undefined,
+    act: (verdict: "yes" | "own") => Promise<T>,
+  ): Promise<T> {
+    const signal = options?.signal
+    return unlessAborted(async () => {
+      if (this.#visitor.outlet.closed) throw new ClosedError("the connection")
+      const verdict = await this.#standings.require(op, subject)
+      signal?.throwIfAborted()
+      return await act(verdict)
+    }, signal)
   }
 
   /** The agent takes part in the channel, if there is one. */

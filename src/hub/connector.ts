@@ -2,6 +2,7 @@ import type { HansardError } from "../core/errors.ts"
 import type {
   AuthChallenge,
   AuthClaim,
+  CallOptions,
   ChannelMetadata,
   CreateChannelRequest,
   EnvelopeRequest,
@@ -26,6 +27,11 @@ import type { OperationOptions } from "./context.ts"
 import type { DeliveryDesk } from "./delivery.ts"
 import type { Visitor } from "./entrance.ts"
 
+export interface ListOptions<T> extends CallOptions {
+  /** Which of them may be in the list. Default: all. */
+  readonly shows?: (one: T) => boolean
+}
+
 /** {@link HubApi} with the word on who asks, for every change, and on what the asker may see in a list. */
 export interface AttributedHubApi extends HubApi {
   unregister(agentId: string, options?: OperationOptions): Promise<void>
@@ -36,17 +42,15 @@ export interface AttributedHubApi extends HubApi {
   createChannel(request: CreateChannelRequest, options?: OperationOptions): Promise<ChannelMetadata>
   listChannels(
     filter?: ListChannelsFilter,
-    shows?: (channel: ChannelMetadata) => boolean,
+    options?: ListOptions<ChannelMetadata>,
   ): Promise<readonly ChannelMetadata[]>
   closeChannel(channelId: string, reason?: string, options?: OperationOptions): Promise<ChannelMetadata>
   postEnvelope(envelope: EnvelopeRequest, options?: OperationOptions): Promise<string>
-  listTasks(
-    filter?: ListTasksFilter,
-    shows?: (task: TaskMetadata) => boolean,
-  ): Promise<readonly TaskMetadata[]>
+  listTasks(filter?: ListTasksFilter, options?: ListOptions<TaskMetadata>): Promise<readonly TaskMetadata[]>
   observeTask(task: TaskRequest, options?: OperationOptions): Promise<TaskMetadata>
   updateTask(taskId: string, update: TaskUpdate, options?: OperationOptions): Promise<TaskMetadata>
   fireTaskEvent(taskId: string, kind: string, payload: JsonObject, options?: OperationOptions): Promise<void>
+  checkpointTask(taskId: string, state: JsonObject, options?: OperationOptions): Promise<void>
 }
 
 /** What a connection needs of its hub. */

@@ -1,3 +1,4 @@
+import type { CallOptions } from "../core/abort.ts"
 import type { IdSource, IncreasingIds } from "../core/ids.ts"
 import type { Logger } from "../core/logger.ts"
 import type { Clock, Timers } from "../core/system.ts"
@@ -28,8 +29,8 @@ export interface HubContext {
   readonly now: () => string
 }
 
-/** Who asks for an operation, where it is known: an agent id. */
-export interface OperationOptions {
+export interface OperationOptions extends CallOptions {
+  /** Who asks for it, where that is known: an agent id, or `admin:` and a name. */
   readonly actor?: string
 }
 

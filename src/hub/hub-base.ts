@@ -1,4 +1,5 @@
 import { AuditLog } from "../audit/index.ts"
+import { unlessAborted, type CallOptions } from "../core/abort.ts"
 import { AuditUnavailableError, ClosedError } from "../core/errors.ts"
 import { IncreasingIds } from "../core/ids.ts"
 import { silentLogger } from "../core/logger.ts"
@@ -302,11 +303,18 @@ export abstract class HubBase extends BaseHubListener implements AsyncDisposable
     change: (operation: Operation) => Promise<T> | T,
     options?: OperationOptions,
   ): Promise<T> {
-    const running = this.#operate(change, options)
-    this.#running.add(running)
-    const ended = (): void => void this.#running.delete(running)
-    running.then(ended, ended)
-    return running
+    return unlessAborted(() => {
+      const running = this.#operate(change, options)
+      this.#running.add(running)
+      const ended = (): void => void this.#running.delete(running)
+      running.then(ended, ended)
+      return running
+    }, options?.signal)
+  }
+
+  /** Runs what changes nothing. */
+  protected look<T>(read: () => Promise<T> | T, options: CallOptions | undefined): Promise<T> {
+    return unlessAborted(async () => await read(), options?.signal)
   }
 
   async #operate<T>(

@@ -2,6 +2,7 @@ import { InvalidInputError } from "../core/errors.ts"
 import {
   participantIds,
   TEXT,
+  type CallOptions,
   type ChannelMetadata,
   type CreateChannelRequest,
   type Delivery,
@@ -28,7 +29,7 @@ import {
 import type { KnowledgeStore } from "../store/contract.ts"
 import { causationKey } from "./channel.ts"
 import { LocalConnection } from "./connection.ts"
-import type { AttributedHubApi, HubConnector } from "./connector.ts"
+import type { AttributedHubApi, HubConnector, ListOptions } from "./connector.ts"
 import type { OperationOptions } from "./context.ts"
 import type { ConnectOptions } from "./entrance.ts"
 import { HubBase } from "./hub-base.ts"
@@ -74,28 +75,31 @@ export class Hub extends HubBase implements AttributedHubApi, HubLink {
     }, options)
   }
 
-  async getAgent(nameOrId: string): Promise<Passport> {
-    return this.parts.registry.named(nameOrId).passport
+  getAgent(nameOrId: string, options?: CallOptions): Promise<Passport> {
+    return this.look(() => this.parts.registry.named(nameOrId).passport, options)
   }
 
-  async getResume(agentId: string): Promise<Resume> {
-    return this.parts.registry.require(agentId).resume
+  getResume(agentId: string, options?: CallOptions): Promise<Resume> {
+    return this.look(() => this.parts.registry.require(agentId).resume, options)
   }
 
-  async getSkill(agentId: string): Promise<string | null> {
-    return await this.parts.registry.skill(agentId)
+  getSkill(agentId: string, options?: CallOptions): Promise<string | null> {
+    return this.look(() => this.parts.registry.skill(agentId), options)
   }
 
-  async getRule(agentId: string): Promise<Rule> {
-    return this.parts.registry.require(agentId).rule
+  getRule(agentId: string, options?: CallOptions): Promise<Rule> {
+    return this.look(() => this.parts.registry.require(agentId).rule, options)
   }
 
-  async findAgentId(name: string): Promise<string | null> {
-    return this.parts.registry.idOf(name) ?? null
+  findAgentId(name: string, options?: CallOptions): Promise<string | null> {
+    return this.look(() => this.parts.registry.idOf(name) ?? null, options)
   }
 
-  async namesFor(agentIds: readonly string[]): Promise<Readonly<Record<string, string>>> {
-    return deepFreeze(Object.fromEntries(agentIds.map((id) => [id, this.nameFor(id)])))
+  namesFor(agentIds: readonly string[], options?: CallOptions): Promise<Readonly<Record<string, string>>> {
+    return this.look(
+      () => deepFreeze(Object.fromEntries(agentIds.map((id) => [id, this.nameFor(id)]))),
+      options,
+    )
   }
 
   /** The name; for an unknown id `missing`, by default the id. */
@@ -108,8 +112,8 @@ export class Hub extends HubBase implements AttributedHubApi, HubLink {
     return new Map(this.parts.registry.names())
   }
 
-  async listAgents(filter?: ListAgentsFilter): Promise<readonly Passport[]> {
-    return Object.freeze(this.parts.registry.list(filter))
+  listAgents(filter?: ListAgentsFilter, options?: CallOptions): Promise<readonly Passport[]> {
+    return this.look(() => Object.freeze(this.parts.registry.list(filter)), options)
   }
 
   /** Ids of those that claim it or were seen to have it, sorted. */
@@ -145,16 +149,15 @@ export class Hub extends HubBase implements AttributedHubApi, HubLink {
     return this.operate((operation) => this.parts.creation.create(request, operation), options)
   }
 
-  async getChannel(channelId: string): Promise<ChannelMetadata> {
-    return this.parts.book.require(channelId).metadata
+  getChannel(channelId: string, options?: CallOptions): Promise<ChannelMetadata> {
+    return this.look(() => this.parts.book.require(channelId).metadata, options)
   }
 
-  /** @param shows which of them may be in the list; default all. */
-  async listChannels(
+  listChannels(
     filter?: ListChannelsFilter,
-    shows?: (channel: ChannelMetadata) => boolean,
+    options?: ListOptions<ChannelMetadata>,
   ): Promise<readonly ChannelMetadata[]> {
-    return Object.freeze(this.parts.book.list(filter, shows))
+    return this.look(() => Object.freeze(this.parts.book.list(filter, options?.shows)), options)
   }
 
   closeChannel(channelId: string, reason: string = "", options?: OperationOptions): Promise<ChannelMetadata> {
@@ -168,33 +171,52 @@ export class Hub extends HubBase implements AttributedHubApi, HubLink {
     return this.operate((operation) => this.parts.posting.post(envelope, operation), options)
   }
 
-  async readWal(channelId: string, since: number = 0, until?: number): Promise<readonly Envelope[]> {
-    for (const position of [since, until ?? 0]) {
-      if (!Number.isSafeInteger(position) || position < 0) {
-        throw new InvalidInputError(`a position is a whole number from 0, not ${position}`)
+  readWal(
+    channelId: string,
+    since: number = 0,
+    until?: number,
+    options?: CallOptions,
+  ): Promise<readonly Envelope[]> {
+    return this.look(async () => {
+      for (const position of [since, until ?? 0]) {
+        if (!Number.isSafeInteger(position) || position < 0) {
+          throw new InvalidInputError(`a position is a whole number from 0, not ${position}`)
+        }
       }
-    }
-    return Object.freeze(await this.parts.book.require(channelId).wal.read(since, until))
+      return Object.freeze(await this.parts.book.require(channelId).wal.read(since, until))
+    }, options)
   }
 
   /** In channels that have not ended. */
-  async findEnvelopeByCausation(
+  findEnvelopeByCausation(
     channelId: string,
     senderId: string,
     causationId: string,
+    options?: CallOptions,
   ): Promise<Envelope | null> {
-    const { causation, wal } = this.parts.book.require(channelId)
-    const position = causation.get(causationKey(senderId, causationId))
-    if (position === undefined) return null
-    const [envelope] = await wal.read(position, position + 1)
-    return envelope ?? null
+    return this.look(async () => {
+      const { causation, wal } = this.parts.book.require(channelId)
+      const position = causation.get(causationKey(senderId, causationId))
+      if (position === undefined) return null
+      const [envelope] = await wal.read(position, position + 1)
+      return envelope ?? null
+    }, options)
   }
 
-  async canSend(channelId: string, senderId: string, eventType: string = TEXT): Promise<boolean> {
-    return this.parts.posting.canSend(channelId, senderId, eventType)
+  canSend(
+    channelId: string,
+    senderId: string,
+    eventType: string = TEXT,
+    options?: CallOptions,
+  ): Promise<boolean> {
+    return this.look(() => this.parts.posting.canSend(channelId, senderId, eventType), options)
   }
 
-  async pendingTurnsFor(agentId: string): Promise<readonly PendingTurn[]> {
+  pendingTurnsFor(agentId: string, options?: CallOptions): Promise<readonly PendingTurn[]> {
+    return this.look(() => this.#pendingTurns(agentId), options)
+  }
+
+  async #pendingTurns(agentId: string): Promise<readonly PendingTurn[]> {
     const turns: PendingTurn[] = []
     for (const { metadata, adapter, state, wal } of this.parts.book.ofAgent(agentId)) {
       if (metadata.state !== "active" || state === undefined) continue
@@ -208,7 +230,11 @@ export class Hub extends HubBase implements AttributedHubApi, HubLink {
     return Object.freeze(turns)
   }
 
-  async adapterState(channelId: string): Promise<unknown> {
+  adapterState(channelId: string, options?: CallOptions): Promise<unknown> {
+    return this.look(() => this.#adapterState(channelId), options)
+  }
+
+  async #adapterState(channelId: string): Promise<unknown> {
     const { metadata, state, wal } = this.parts.book.require(channelId)
     if (state !== undefined) return state
     // It had ended before this process began: folded when somebody asks, and not kept.
@@ -245,16 +271,12 @@ export class Hub extends HubBase implements AttributedHubApi, HubLink {
 
   // Tasks
 
-  async getTask(taskId: string): Promise<TaskMetadata> {
-    return this.parts.tasks.require(taskId)
+  getTask(taskId: string, options?: CallOptions): Promise<TaskMetadata> {
+    return this.look(() => this.parts.tasks.require(taskId), options)
   }
 
-  /** @param shows which of them may be in the list; default all. */
-  async listTasks(
-    filter?: ListTasksFilter,
-    shows?: (task: TaskMetadata) => boolean,
-  ): Promise<readonly TaskMetadata[]> {
-    return Object.freeze(this.parts.tasks.list(filter, shows))
+  listTasks(filter?: ListTasksFilter, options?: ListOptions<TaskMetadata>): Promise<readonly TaskMetadata[]> {
+    return this.look(() => Object.freeze(this.parts.tasks.list(filter, options?.shows)), options)
   }
 
   observeTask(task: TaskRequest, options?: OperationOptions): Promise<TaskMetadata> {
@@ -276,21 +298,25 @@ export class Hub extends HubBase implements AttributedHubApi, HubLink {
     }, options)
   }
 
-  checkpointTask(taskId: string, state: JsonObject): Promise<void> {
-    return this.operate(() => this.parts.tasks.checkpoint(taskId, state))
+  checkpointTask(taskId: string, state: JsonObject, options?: OperationOptions): Promise<void> {
+    return this.operate(() => this.parts.tasks.checkpoint(taskId, state), options)
   }
 
-  async readTaskCheckpoint(taskId: string): Promise<JsonObject | null> {
-    return await this.parts.tasks.readCheckpoint(taskId)
+  readTaskCheckpoint(taskId: string, options?: CallOptions): Promise<JsonObject | null> {
+    return this.look(() => this.parts.tasks.readCheckpoint(taskId), options)
   }
 
   // Connections
 
   /** Without options, a connection from this process: see {@link ConnectOptions}. */
-  async connect(
+  connect(
     deliver: (delivery: Delivery) => Promise<void> | void,
     options: ConnectOptions = {},
   ): Promise<HubConnection> {
+    return this.look(() => this.#connect(deliver, options), options)
+  }
+
+  #connect(deliver: (delivery: Delivery) => Promise<void> | void, options: ConnectOptions): HubConnection {
     const { desk, registry, book, tasks, entrance } = this.parts
     const { origin = "process", peer, detached } = options
     const outlet = desk.outlet(deliver, detached)

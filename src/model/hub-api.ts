@@ -1,4 +1,5 @@
 import type { PendingTurn } from "./adapter.ts"
+import type { CallOptions } from "../core/abort.ts"
 import type { AuthChallenge } from "./challenge.ts"
 import type { ChannelMetadata, ChannelState, CreateChannelRequest } from "./channel.ts"
 import type { Envelope, EnvelopeRequest } from "./envelope.ts"
@@ -58,55 +59,75 @@ export interface Observation {
  * Every method rejects with a `HansardError`: `NotFoundError` for what does not exist, `AccessDeniedError`,
  * `AuthError`, `ProtocolError`, `InboxFullError`, `InvalidInputError` for what does not parse, and
  * `AuditUnavailableError` when the hub must record and cannot. What is returned is frozen.
+ *
+ * A signal stops the waiting: see {@link CallOptions}. A change that was asked for is then made or not, whole, and
+ * recorded if it is; a channel that is being opened is (`AgentClient.open` closes it). What the hub would have answered is
+ * heard by nobody.
  */
 export interface HubApi {
-  registerIdentity(registration: Registration): Promise<Passport>
-  unregister(agentId: string): Promise<void>
+  registerIdentity(registration: Registration, options?: CallOptions): Promise<Passport>
+  unregister(agentId: string, options?: CallOptions): Promise<void>
   /** By name first, then by id. */
-  getAgent(nameOrId: string): Promise<Passport>
-  getResume(agentId: string): Promise<Resume>
-  getSkill(agentId: string): Promise<string | null>
-  getRule(agentId: string): Promise<Rule>
-  findAgentId(name: string): Promise<string | null>
+  getAgent(nameOrId: string, options?: CallOptions): Promise<Passport>
+  getResume(agentId: string, options?: CallOptions): Promise<Resume>
+  getSkill(agentId: string, options?: CallOptions): Promise<string | null>
+  getRule(agentId: string, options?: CallOptions): Promise<Rule>
+  findAgentId(name: string, options?: CallOptions): Promise<string | null>
   /** An unknown id maps to itself. */
-  namesFor(agentIds: readonly string[]): Promise<Readonly<Record<string, string>>>
-  listAgents(filter?: ListAgentsFilter): Promise<readonly Passport[]>
-  setResume(agentId: string, resume: ResumeRequest): Promise<Resume>
+  namesFor(agentIds: readonly string[], options?: CallOptions): Promise<Readonly<Record<string, string>>>
+  listAgents(filter?: ListAgentsFilter, options?: CallOptions): Promise<readonly Passport[]>
+  setResume(agentId: string, resume: ResumeRequest, options?: CallOptions): Promise<Resume>
   /** `null` removes it. */
-  setSkill(agentId: string, skillMd: string | null): Promise<void>
-  setRule(agentId: string, rule: RuleRequest): Promise<Rule>
+  setSkill(agentId: string, skillMd: string | null, options?: CallOptions): Promise<void>
+  setRule(agentId: string, rule: RuleRequest, options?: CallOptions): Promise<Rule>
   /** Ignored when the outcome is not terminal, the task was counted before, or the owner has gone. */
-  recordObservation(observation: Observation): Promise<void>
+  recordObservation(observation: Observation, options?: CallOptions): Promise<void>
 
   /** Resolves once every invitee has accepted. */
-  createChannel(request: CreateChannelRequest): Promise<ChannelMetadata>
-  getChannel(channelId: string): Promise<ChannelMetadata>
+  createChannel(request: CreateChannelRequest, options?: CallOptions): Promise<ChannelMetadata>
+  getChannel(channelId: string, options?: CallOptions): Promise<ChannelMetadata>
   /** Oldest first. */
-  listChannels(filter?: ListChannelsFilter): Promise<readonly ChannelMetadata[]>
+  listChannels(filter?: ListChannelsFilter, options?: CallOptions): Promise<readonly ChannelMetadata[]>
   /** The metadata as it is, if the channel has ended already. */
-  closeChannel(channelId: string, reason?: string): Promise<ChannelMetadata>
+  closeChannel(channelId: string, reason?: string, options?: CallOptions): Promise<ChannelMetadata>
   /**
    * @returns the envelope's id, once it is durable in the channel's write-ahead log. Of one that its sender has posted
    *   already (the same `idempotency_key`, or the same answer to the same envelope), the earlier id: it is there once.
    */
-  postEnvelope(envelope: EnvelopeRequest): Promise<string>
+  postEnvelope(envelope: EnvelopeRequest, options?: CallOptions): Promise<string>
   /** Envelopes `[since, until)` by position. */
-  readWal(channelId: string, since?: number, until?: number): Promise<readonly Envelope[]>
-  findEnvelopeByCausation(channelId: string, senderId: string, causationId: string): Promise<Envelope | null>
+  readWal(
+    channelId: string,
+    since?: number,
+    until?: number,
+    options?: CallOptions,
+  ): Promise<readonly Envelope[]>
+  findEnvelopeByCausation(
+    channelId: string,
+    senderId: string,
+    causationId: string,
+    options?: CallOptions,
+  ): Promise<Envelope | null>
   /** Whether the adapter would accept a text (or `eventType`) from this sender now. */
-  canSend(channelId: string, senderId: string, eventType?: string): Promise<boolean>
-  pendingTurnsFor(agentId: string): Promise<readonly PendingTurn[]>
+  canSend(channelId: string, senderId: string, eventType?: string, options?: CallOptions): Promise<boolean>
+  pendingTurnsFor(agentId: string, options?: CallOptions): Promise<readonly PendingTurn[]>
   /** The adapter's folded state; `null` when there is none. */
-  adapterState(channelId: string): Promise<unknown>
-  reportTurnFailure(channelId: string, agentId: string, envelopeId: string, error: Error): Promise<void>
+  adapterState(channelId: string, options?: CallOptions): Promise<unknown>
+  reportTurnFailure(
+    channelId: string,
+    agentId: string,
+    envelopeId: string,
+    error: Error,
+    options?: CallOptions,
+  ): Promise<void>
 
-  getTask(taskId: string): Promise<TaskMetadata>
-  listTasks(filter?: ListTasksFilter): Promise<readonly TaskMetadata[]>
-  observeTask(task: TaskRequest): Promise<TaskMetadata>
-  updateTask(taskId: string, update: TaskUpdate): Promise<TaskMetadata>
-  fireTaskEvent(taskId: string, kind: string, payload: JsonObject): Promise<void>
-  checkpointTask(taskId: string, state: JsonObject): Promise<void>
-  readTaskCheckpoint(taskId: string): Promise<JsonObject | null>
+  getTask(taskId: string, options?: CallOptions): Promise<TaskMetadata>
+  listTasks(filter?: ListTasksFilter, options?: CallOptions): Promise<readonly TaskMetadata[]>
+  observeTask(task: TaskRequest, options?: CallOptions): Promise<TaskMetadata>
+  updateTask(taskId: string, update: TaskUpdate, options?: CallOptions): Promise<TaskMetadata>
+  fireTaskEvent(taskId: string, kind: string, payload: JsonObject, options?: CallOptions): Promise<void>
+  checkpointTask(taskId: string, state: JsonObject, options?: CallOptions): Promise<void>
+  readTaskCheckpoint(taskId: string, options?: CallOptions): Promise<JsonObject | null>
 }
 
 /** One envelope on its way to one participant. */
@@ -124,6 +145,11 @@ export interface Receipt {
   readonly reason?: string
 }
 
+export interface AttachmentOptions extends CallOptions {
+  /** Replays what came after this envelope; `null`: nothing. Default `""`: all that was not acknowledged. */
+  readonly since_envelope_id?: string | null
+}
+
 /**
  * One connection to a hub. It acts for the identities that were registered or attached on it, for nobody else, and the
  * hub names one of them as the actor of what is asked here. SPEC.md ("Who may do what") says which operation is whose.
@@ -137,10 +163,10 @@ export interface HubConnection extends HubApi, AsyncDisposable {
    *
    * @throws AuthError when the hub knows no scheme that asks for one.
    */
-  challenge(name: string): Promise<AuthChallenge>
+  challenge(name: string, options?: CallOptions): Promise<AuthChallenge>
 
   /** From now on this connection is an administrator's as well. @throws AuthError for a wrong name or token. */
-  proveAdmin(name: string, token: string): Promise<void>
+  proveAdmin(name: string, token: string, options?: CallOptions): Promise<void>
 
   /**
    * Binds an identity that exists, proving it with the scheme that the hub has stored for it.
@@ -150,21 +176,18 @@ export interface HubConnection extends HubApi, AsyncDisposable {
    *
    * @throws NotFoundError for an unknown name, AuthError for a claim that does not prove it.
    */
-  attach(
-    name: string,
-    auth?: AuthClaim,
-    options?: { readonly since_envelope_id?: string | null },
-  ): Promise<Passport>
+  attach(name: string, auth?: AuthClaim, options?: AttachmentOptions): Promise<Passport>
 
   /**
    * `ack`: the envelope is dealt with, and the recipient's cursor in that channel moves as far as everything before it is;
    * receipts may come in any order. `nack`: it comes again, and after a few times it is a dead letter. Receipts for others'
    * deliveries are refused.
    */
-  receipt(receipt: Receipt): Promise<void>
+  receipt(receipt: Receipt, options?: CallOptions): Promise<void>
 }
 
-export interface LinkOptions {
+/** The signal gives up the connecting; a connection that is made is closed by itself. */
+export interface LinkOptions extends CallOptions {
   /** An identity is no longer bound here: it was attached on another connection, or unregistered. */
   readonly detached?: (agentId: string, reason: string) => void
 }

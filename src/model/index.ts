@@ -34,7 +34,9 @@ export type { Envelope, EnvelopeRequest, EventType } from "./envelope.ts"
 export { AccessDeniedError, AuthError, InboxFullError, ProtocolError, RateLimitedError } from "./errors.ts"
 export type { Expectation, Violation } from "./expectation.ts"
 export { matchesAnyGlob, matchesGlob } from "./glob.ts"
+export type { CallOptions } from "../core/abort.ts"
 export type {
+  AttachmentOptions,
   Delivery,
   HubApi,
   HubConnection,

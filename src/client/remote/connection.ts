@@ -1,3 +1,4 @@
+import type { CallOptions } from "../../core/abort.ts"
 import { HansardError } from "../../core/errors.ts"
 import { idSource } from "../../core/ids.ts"
 import type { IdSource } from "../../core/ids.ts"
@@ -6,6 +7,7 @@ import type { AuthChallenge } from "../../model/challenge.ts"
 import type { ChannelMetadata, CreateChannelRequest } from "../../model/channel.ts"
 import type { Envelope, EnvelopeRequest } from "../../model/envelope.ts"
 import type {
+  AttachmentOptions,
   Delivery,
   HubConnection,
   ListAgentsFilter,
@@ -65,110 +67,118 @@ export class RemoteConnection implements HubConnection, SessionEvents {
     return this.#line.endpointId
   }
 
-  async attach(
-    name: string,
-    auth?: AuthClaim,
-    options: { readonly since_envelope_id?: string | null } = {},
-  ): Promise<Passport> {
-    const { since_envelope_id: since = "" } = options
-    const passport = await this.#line.hello(name, auth, since)
+  async attach(name: string, auth?: AuthClaim, options: AttachmentOptions = {}): Promise<Passport> {
+    const { since_envelope_id: since = "", signal } = options
+    const passport = await this.#line.hello(name, auth, since, signal)
+    // What was in hand was the earlier attachment's, which has dropped it: it comes again.
+    this.#deliveries.forget(passport.agent_id)
     this.#bound.set(passport.agent_id, { name, auth, since })
     return passport
   }
 
-  async registerIdentity(registration: Registration): Promise<Passport> {
-    const passport = await this.#ask("register", registration)
+  async registerIdentity(registration: Registration, options?: CallOptions): Promise<Passport> {
+    const passport = await this.#ask("register", registration, options)
     const { name, auth } = registration.passport
     this.#bound.set(passport.agent_id, { name, auth, since: "" })
     return passport
   }
 
-  async unregister(agentId: string): Promise<void> {
-    await this.#ask("unregister", { agent_id: agentId })
+  async unregister(agentId: string, options?: CallOptions): Promise<void> {
+    await this.#ask("unregister", { agent_id: agentId }, options)
     this.#bound.delete(agentId)
   }
 
   /** Resolves once the hub has taken it; sent again after a lost connection. */
-  async receipt(receipt: Receipt): Promise<void> {
+  async receipt(receipt: Receipt, options?: CallOptions): Promise<void> {
+    options?.signal?.throwIfAborted()
     this.#deliveries.settle(receipt)
-    await this.#ask("receipt", receipt)
+    await this.#ask("receipt", receipt, options)
   }
 
-  challenge(name: string): Promise<AuthChallenge> {
-    return this.#ask("challenge", { name })
+  challenge(name: string, options?: CallOptions): Promise<AuthChallenge> {
+    return this.#ask("challenge", { name }, options)
   }
   /** Proved again, too, when the hub has forgotten the session. */
-  async proveAdmin(name: string, token: string): Promise<void> {
-    await this.#ask("prove_admin", { name, token })
+  async proveAdmin(name: string, token: string, options?: CallOptions): Promise<void> {
+    await this.#ask("prove_admin", { name, token }, options)
     this.#admins.set(name, token)
   }
-  getAgent(nameOrId: string): Promise<Passport> {
-    return this.#ask("get_agent", { name_or_id: nameOrId })
+  getAgent(nameOrId: string, options?: CallOptions): Promise<Passport> {
+    return this.#ask("get_agent", { name_or_id: nameOrId }, options)
   }
-  getResume(agentId: string): Promise<Resume> {
-    return this.#ask("get_resume", { agent_id: agentId })
+  getResume(agentId: string, options?: CallOptions): Promise<Resume> {
+    return this.#ask("get_resume", { agent_id: agentId }, options)
   }
-  getSkill(agentId: string): Promise<string | null> {
-    return this.#ask("get_skill", { agent_id: agentId })
+  getSkill(agentId: string, options?: CallOptions): Promise<string | null> {
+    return this.#ask("get_skill", { agent_id: agentId }, options)
   }
-  getRule(agentId: string): Promise<Rule> {
-    return this.#ask("get_rule", { agent_id: agentId })
+  getRule(agentId: string, options?: CallOptions): Promise<Rule> {
+    return this.#ask("get_rule", { agent_id: agentId }, options)
   }
-  findAgentId(name: string): Promise<string | null> {
-    return this.#ask("find_agent_id", { name })
+  findAgentId(name: string, options?: CallOptions): Promise<string | null> {
+    return this.#ask("find_agent_id", { name }, options)
   }
-  namesFor(agentIds: readonly string[]): Promise<Readonly<Record<string, string>>> {
-    return this.#ask("names_for", { agent_ids: agentIds })
+  namesFor(agentIds: readonly string[], options?: CallOptions): Promise<Readonly<Record<string, string>>> {
+    return this.#ask("names_for", { agent_ids: agentIds }, options)
   }
-  listAgents(filter: ListAgentsFilter = {}): Promise<readonly Passport[]> {
-    return this.#ask("list_agents", filter)
+  listAgents(filter: ListAgentsFilter = {}, options?: CallOptions): Promise<readonly Passport[]> {
+    return this.#ask("list_agents", filter, options)
   }
-  setResume(agentId: string, resume: ResumeRequest): Promise<Resume> {
-    return this.#ask("set_resume", { agent_id: agentId, resume })
+  setResume(agentId: string, resume: ResumeRequest, options?: CallOptions): Promise<Resume> {
+    return this.#ask("set_resume", { agent_id: agentId, resume }, options)
   }
-  async setSkill(agentId: string, skillMd: string | null): Promise<void> {
-    await this.#ask("set_skill", { agent_id: agentId, skill_md: skillMd })
+  async setSkill(agentId: string, skillMd: string | null, options?: CallOptions): Promise<void> {
+    await this.#ask("set_skill", { agent_id: agentId, skill_md: skillMd }, options)
   }
-  setRule(agentId: string, rule: RuleRequest): Promise<Rule> {
-    return this.#ask("set_rule", { agent_id: agentId, rule })
+  setRule(agentId: string, rule: RuleRequest, options?: CallOptions): Promise<Rule> {
+    return this.#ask("set_rule", { agent_id: agentId, rule }, options)
   }
-  async recordObservation(observation: Observation): Promise<void> {
-    await this.#ask("record_observation", observation)
+  async recordObservation(observation: Observation, options?: CallOptions): Promise<void> {
+    await this.#ask("record_observation", observation, options)
   }
 
-  createChannel(request: CreateChannelRequest): Promise<ChannelMetadata> {
-    return this.#ask("create_channel", request)
+  createChannel(request: CreateChannelRequest, options?: CallOptions): Promise<ChannelMetadata> {
+    return this.#ask("create_channel", request, options)
   }
-  getChannel(channelId: string): Promise<ChannelMetadata> {
-    return this.#ask("get_channel", { channel_id: channelId })
+  getChannel(channelId: string, options?: CallOptions): Promise<ChannelMetadata> {
+    return this.#ask("get_channel", { channel_id: channelId }, options)
   }
-  listChannels(filter: ListChannelsFilter = {}): Promise<readonly ChannelMetadata[]> {
-    return this.#ask("list_channels", filter)
+  listChannels(filter: ListChannelsFilter = {}, options?: CallOptions): Promise<readonly ChannelMetadata[]> {
+    return this.#ask("list_channels", filter, options)
   }
-  closeChannel(channelId: string, reason: string = ""): Promise<ChannelMetadata> {
-    return this.#ask("close_channel", { channel_id: channelId, reason })
+  closeChannel(channelId: string, reason: string = "", options?: CallOptions): Promise<ChannelMetadata> {
+    return this.#ask("close_channel", { channel_id: channelId, reason }, options)
   }
 
   /**
    * Carries an idempotency key, unless it is an answer, whose cause serves as one: sent again after a lost connection, it
    * is in the log once.
    */
-  postEnvelope(request: EnvelopeRequest): Promise<string> {
+  postEnvelope(request: EnvelopeRequest, options?: CallOptions): Promise<string> {
     const needsKey = (request.causation_id ?? null) === null && (request.idempotency_key ?? null) === null
     const envelope = needsKey ? { ...request, idempotency_key: this.#newKey() } : request
-    return this.#ask("post_envelope", { envelope })
+    return this.#ask("post_envelope", { envelope }, options)
   }
 
   /** In as many requests as the log's size asks for. */
-  async readWal(channelId: string, since: number = 0, until?: number): Promise<readonly Envelope[]> {
+  async readWal(
+    channelId: string,
+    since: number = 0,
+    until?: number,
+    options?: CallOptions,
+  ): Promise<readonly Envelope[]> {
     const read: Envelope[] = []
     for (let from: number | null = since; from !== null && (until === undefined || from < until);) {
       const range: { since: number; until?: number } =
         until === undefined ? { since: from } : { since: from, until }
-      const page: Operations["read_wal_page"]["result"] = await this.#ask("read_wal_page", {
-        channel_id: channelId,
-        ...range,
-      })
+      const page: Operations["read_wal_page"]["result"] = await this.#ask(
+        "read_wal_page",
+        {
+          channel_id: channelId,
+          ...range,
+        },
+        options,
+      )
       read.push(...page.envelopes)
       from = page.next
     }
@@ -178,58 +188,73 @@ export class RemoteConnection implements HubConnection, SessionEvents {
     channelId: string,
     senderId: string,
     causationId: string,
+    options?: CallOptions,
   ): Promise<Envelope | null> {
-    return this.#ask("find_envelope_by_causation", {
-      channel_id: channelId,
-      sender_id: senderId,
-      causation_id: causationId,
-    })
+    return this.#ask(
+      "find_envelope_by_causation",
+      {
+        channel_id: channelId,
+        sender_id: senderId,
+        causation_id: causationId,
+      },
+      options,
+    )
   }
-  canSend(channelId: string, senderId: string, eventType?: string): Promise<boolean> {
+  canSend(channelId: string, senderId: string, eventType?: string, options?: CallOptions): Promise<boolean> {
     const type = eventType === undefined ? {} : { event_type: eventType }
-    return this.#ask("can_send", { channel_id: channelId, sender_id: senderId, ...type })
+    return this.#ask("can_send", { channel_id: channelId, sender_id: senderId, ...type }, options)
   }
-  pendingTurnsFor(agentId: string): Promise<readonly PendingTurn[]> {
-    return this.#ask("pending_turns_for", { agent_id: agentId })
+  pendingTurnsFor(agentId: string, options?: CallOptions): Promise<readonly PendingTurn[]> {
+    return this.#ask("pending_turns_for", { agent_id: agentId }, options)
   }
-  adapterState(channelId: string): Promise<unknown> {
-    return this.#ask("adapter_state", { channel_id: channelId })
+  adapterState(channelId: string, options?: CallOptions): Promise<unknown> {
+    return this.#ask("adapter_state", { channel_id: channelId }, options)
   }
   async reportTurnFailure(
     channelId: string,
     agentId: string,
     envelopeId: string,
     error: Error,
+    options?: CallOptions,
   ): Promise<void> {
-    await this.#ask("report_turn_failure", {
-      channel_id: channelId,
-      agent_id: agentId,
-      envelope_id: envelopeId,
-      error: error.message,
-      error_type: error.name,
-    })
+    await this.#ask(
+      "report_turn_failure",
+      {
+        channel_id: channelId,
+        agent_id: agentId,
+        envelope_id: envelopeId,
+        error: error.message,
+        error_type: error.name,
+      },
+      options,
+    )
   }
 
-  getTask(taskId: string): Promise<TaskMetadata> {
-    return this.#ask("get_task", { task_id: taskId })
+  getTask(taskId: string, options?: CallOptions): Promise<TaskMetadata> {
+    return this.#ask("get_task", { task_id: taskId }, options)
   }
-  listTasks(filter: ListTasksFilter = {}): Promise<readonly TaskMetadata[]> {
-    return this.#ask("list_tasks", filter)
+  listTasks(filter: ListTasksFilter = {}, options?: CallOptions): Promise<readonly TaskMetadata[]> {
+    return this.#ask("list_tasks", filter, options)
   }
-  observeTask(task: TaskRequest): Promise<TaskMetadata> {
-    return this.#ask("observe_task", { metadata: task })
+  observeTask(task: TaskRequest, options?: CallOptions): Promise<TaskMetadata> {
+    return this.#ask("observe_task", { metadata: task }, options)
   }
-  updateTask(taskId: string, update: TaskUpdate): Promise<TaskMetadata> {
-    return this.#ask("update_task", { task_id: taskId, ...update })
+  updateTask(taskId: string, update: TaskUpdate, options?: CallOptions): Promise<TaskMetadata> {
+    return this.#ask("update_task", { task_id: taskId, ...update }, options)
   }
-  async fireTaskEvent(taskId: string, kind: string, payload: JsonObject): Promise<void> {
-    await this.#ask("fire_task_event", { task_id: taskId, kind, payload })
+  async fireTaskEvent(
+    taskId: string,
+    kind: string,
+    payload: JsonObject,
+    options?: CallOptions,
+  ): Promise<void> {
+    await this.#ask("fire_task_event", { task_id: taskId, kind, payload }, options)
   }
-  async checkpointTask(taskId: string, state: JsonObject): Promise<void> {
-    await this.#ask("checkpoint_task", { task_id: taskId, state })
+  async checkpointTask(taskId: string, state: JsonObject, options?: CallOptions): Promise<void> {
+    await this.#ask("checkpoint_task", { task_id: taskId, state }, options)
   }
-  readTaskCheckpoint(taskId: string): Promise<JsonObject | null> {
-    return this.#ask("read_task_checkpoint", { task_id: taskId })
+  readTaskCheckpoint(taskId: string, options?: CallOptions): Promise<JsonObject | null> {
+    return this.#ask("read_task_checkpoint", { task_id: taskId }, options)
   }
 
   /** Unanswered calls reject; the identities stay registered. */
@@ -288,7 +313,8 @@ export class RemoteConnection implements HubConnection, SessionEvents {
   #ask<Op extends OperationName>(
     op: Op,
     params: Operations[Op]["params"],
+    options: CallOptions = {},
   ): Promise<Operations[Op]["result"]> {
-    return this.#line.ask(op, params)
+    return this.#line.ask(op, params, options.signal)
   }
 }

@@ -29,6 +29,13 @@ export class Deliveries {
     return "new"
   }
 
+  /** What the recipient has not settled comes to somebody else. */
+  forget(recipientId: string): void {
+    for (const [key, known] of this.#known) {
+      if (known === "in hand" && key.startsWith(`${recipientId} `)) this.#known.delete(key)
+    }
+  }
+
   settle({ recipient_id, envelope_id, status }: Receipt): void {
     const key = keyOf(recipient_id, envelope_id)
     if (status === "nack") this.#known.delete(key)

@@ -70,13 +70,18 @@ export class SessionLine {
     this.#handshake = this.#newRequests(this.#options.connectTimeoutMs)
   }
 
-  /** @throws DisconnectedError when the hub cannot be reached and is not to be waited for; the signal's reason. */
-  static async open(url: string, options: RemoteOptions): Promise<SessionLine> {
+  /**
+   * @param opening gives up the first connection; `options.signal` closes the line at any time.
+   * @throws DisconnectedError when the hub cannot be reached and is not to be waited for; the reason of either signal.
+   */
+  static async open(url: string, options: RemoteOptions, opening?: AbortSignal): Promise<SessionLine> {
     const { signal } = options
     signal?.throwIfAborted()
+    opening?.throwIfAborted()
     const line = new SessionLine(url, options)
     const abort = (): void => void line.close()
     signal?.addEventListener("abort", abort)
+    opening?.addEventListener("abort", abort)
     line.#unlisten = () => signal?.removeEventListener("abort", abort)
     const first = Promise.withResolvers<void>()
     line.#run(first).catch(first.reject)
@@ -84,7 +89,10 @@ export class SessionLine {
       await first.promise
     } catch (error) {
       signal?.throwIfAborted()
+      opening?.throwIfAborted()
       throw error
+    } finally {
+      opening?.removeEventListener("abort", abort)
     }
     return line
   }
@@ -93,12 +101,21 @@ export class SessionLine {
     return this.#welcome?.endpoint_id ?? ""
   }
 
-  ask<Op extends OperationName>(op: Op, params: Operations[Op]["params"]): Promise<Operations[Op]["result"]> {
-    return this.#requests.ask(op, params) as Promise<Operations[Op]["result"]>
+  ask<Op extends OperationName>(
+    op: Op,
+    params: Operations[Op]["params"],
+    signal?: AbortSignal,
+  ): Promise<Operations[Op]["result"]> {
+    return this.#requests.ask(op, params, signal) as Promise<Operations[Op]["result"]>
   }
 
-  hello(name: string, auth: AuthClaim | undefined, since: string | null): Promise<Passport> {
-    return greet(this.#requests, name, auth, since)
+  hello(
+    name: string,
+    auth: AuthClaim | undefined,
+    since: string | null,
+    signal?: AbortSignal,
+  ): Promise<Passport> {
+    return greet(this.#requests, { name, auth, since, signal })
   }
 
   /** The same two, before everything that waits: for `SessionEvents.renew`. */
@@ -110,7 +127,7 @@ export class SessionLine {
   }
 
   helloNow(name: string, auth: AuthClaim | undefined, since: string | null): Promise<Passport> {
-    return greet(this.#handshake, name, auth, since)
+    return greet(this.#handshake, { name, auth, since })
   }
 
   /** Idempotent. The hub ends the session. */
@@ -289,10 +306,14 @@ function hintFor(url: string): string {
 
 async function greet(
   requests: Requests,
-  name: string,
-  auth: AuthClaim | undefined,
-  since: string | null,
+  identity: {
+    readonly name: string
+    readonly auth: AuthClaim | undefined
+    readonly since: string | null
+    readonly signal?: AbortSignal | undefined
+  },
 ): Promise<Passport> {
+  const { name, auth, since, signal } = identity
   const hello = (request_id: string): HelloFrame => ({
     kind: "hello",
     name,
@@ -303,7 +324,7 @@ async function greet(
     protocol: PROTOCOL_VERSION,
     request_id,
   })
-  const { passport } = (await requests.greet(hello)) as WelcomeFrame
+  const { passport } = (await requests.greet(hello, signal)) as WelcomeFrame
   if (passport === undefined) throw new DisconnectedError("the hub welcomed without saying whom")
   return passport
 }

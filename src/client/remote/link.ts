@@ -21,10 +21,10 @@ export function remoteHub(url: string, options: RemoteOptions = {}): HubLink {
   return {
     async connect(
       deliver: (delivery: Delivery) => Promise<void> | void,
-      { detached = () => {} }: LinkOptions = {},
+      { detached = () => {}, signal }: LinkOptions = {},
     ): Promise<HubConnection> {
       const { clock = systemClock, random = systemRandom, logger = silentLogger, prove } = options
-      const line = await SessionLine.open(address, options)
+      const line = await SessionLine.open(address, options, signal)
       return new RemoteConnection(
         line,
         {

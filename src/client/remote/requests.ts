@@ -22,6 +22,7 @@ interface Waiting {
   readonly resolve: (result: unknown) => void
   readonly reject: (error: unknown) => void
   readonly cancelTimer: () => void
+  readonly unlisten: () => void
 }
 
 /**
@@ -49,19 +50,23 @@ export class Requests {
     this.#timeoutMs = options.timeoutMs
   }
 
-  /** @throws (rejects) what the hub refuses with; a `TimeoutError`; DisconnectedError; ClosedError. */
-  ask(op: string, params: object): Promise<unknown> {
+  /**
+   * @param signal takes back what is not on its way yet; of what is, the answer is not waited for.
+   * @throws (rejects) what the hub refuses with; a `TimeoutError`; DisconnectedError; ClosedError; the signal's reason.
+   */
+  ask(op: string, params: object, signal?: AbortSignal): Promise<unknown> {
     const request_id = this.#newId()
-    return this.#add(op, request_id, { kind: "request", request_id, op, params } as RequestFrame)
+    return this.#add(op, request_id, { kind: "request", request_id, op, params } as RequestFrame, signal)
   }
 
   /** A `hello` for an identity: answered by `welcome` or `error`. */
-  greet(hello: (request_id: string) => Frame): Promise<unknown> {
+  greet(hello: (request_id: string) => Frame, signal?: AbortSignal): Promise<unknown> {
     const request_id = this.#newId()
-    return this.#add("hello", request_id, hello(request_id))
+    return this.#add("hello", request_id, hello(request_id), signal)
   }
 
-  #add(op: string, requestId: string, frame: Frame): Promise<unknown> {
+  #add(op: string, requestId: string, frame: Frame, signal?: AbortSignal): Promise<unknown> {
+    if (signal?.aborted === true) return Promise.reject(signal.reason as Error)
     if (this.#closedBy !== undefined) return Promise.reject(this.#closedBy)
     if (this.#waiting.size >= MAX_WAITING_REQUESTS) {
       return Promise.reject(new RateLimitedError(`${this.#waiting.size} requests wait for their answers`))
@@ -76,7 +81,10 @@ export class Requests {
     const cancelTimer = this.#after(this.#timeoutMs, () =>
       this.#take(requestId)?.reject(timeoutError(`no answer to ${op} within ${this.#timeoutMs} ms`)),
     )
-    this.#waiting.set(requestId, { op, text, isSent: false, resolve, reject, cancelTimer })
+    const abort = (): void => this.#take(requestId)?.reject(signal?.reason)
+    signal?.addEventListener("abort", abort)
+    const unlisten = (): void => signal?.removeEventListener("abort", abort)
+    this.#waiting.set(requestId, { op, text, isSent: false, resolve, reject, cancelTimer, unlisten })
     this.#flush()
     return promise
   }
@@ -123,6 +131,7 @@ export class Requests {
     if (waiting === undefined) return undefined
     this.#waiting.delete(requestId)
     waiting.cancelTimer()
+    waiting.unlisten()
     if (waiting.isSent) this.#inFlight--
     this.#flush()
     return waiting
