@@ -58,6 +58,12 @@ export function repeatKeys({ sender_id, causation_id, idempotency_key }: Envelop
   return keys
 }
 
+/** The one of {@link repeatKeys} that decides whether a draft is a repeat; `undefined`: it can be none. */
+export function repeatKey({ sender_id, causation_id, idempotency_key }: Envelope): string | undefined {
+  if (idempotency_key !== null) return idempotencyKey(sender_id, idempotency_key)
+  return causation_id === null ? undefined : causationKey(sender_id, causation_id)
+}
+
 /** Listed as open, and able to take envelopes. */
 export function isLive(channel: Channel): boolean {
   return channel.adapter !== undefined && !isTerminalChannel(channel.metadata.state)

@@ -9,12 +9,22 @@ import type { Inboxes } from "./inboxes.ts"
 import type { Operation } from "./operation.ts"
 import { deepFreeze } from "./plain-json.ts"
 import type { Registry } from "./registry.ts"
+import { formatEnvelope } from "./wal-lines.ts"
 
 /** An envelope that is ready to be written, and what the channel will be after it. */
 export interface Prepared {
   readonly envelope: Envelope
+  /** As it will lie in the log, without its newline. */
+  readonly line: string
   readonly state: JsonValue | undefined
   readonly result: AdapterResult
+}
+
+/** The same, with whom the arbiter lets it through to, and the operation that it belongs to. */
+export interface Admitted {
+  readonly prepared: Prepared
+  readonly recipients: readonly string[]
+  readonly operation: Operation
 }
 
 /**
@@ -51,14 +61,15 @@ export class Committer {
   }
 
   /**
-   * Folds a stamped envelope.
+   * Folds and formats a stamped envelope.
    *
    * @param before the state to fold it into; default the channel's.
-   * @throws ProtocolError when the adapter fails.
+   * @throws ProtocolError when the adapter fails, RecordTooLargeError.
    */
   prepare(channel: Channel, envelope: Envelope, before: JsonValue | undefined = channel.state): Prepared {
     const { adapter, metadata } = channel
-    if (adapter === undefined || before === undefined) return { envelope, state: before, result: {} }
+    const line = formatEnvelope(envelope)
+    if (adapter === undefined || before === undefined) return { envelope, line, state: before, result: {} }
     return guardAdapter(metadata.manifest.type, () => {
       const state = deepFreeze(adapter.fold(envelope, before))
       const result = adapter.onAccepted(metadata, envelope, state)
@@ -69,34 +80,42 @@ export class Committer {
           `the adapter ${metadata.manifest.type} ends a channel as ${String(nextState)}`,
         )
       }
-      return { envelope, state, result }
+      return { envelope, line, state, result }
     })
   }
 
   /**
-   * Writes and hands out. `admit`ted recipients are those that the arbiter has let through already.
+   * Writes and hands out what belongs to one operation.
    *
    * @throws the store's errors; then nothing was written and nothing has changed.
    */
-  async commit(
-    channel: Channel,
-    prepared: readonly Prepared[],
-    operation: Operation,
-    admitted?: readonly string[],
-  ): Promise<void> {
-    const handed: (readonly string[])[] = []
-    for (const { envelope } of prepared) {
-      const recipients = recipientsOf(envelope, channel.metadata)
-      handed.push(admitted ?? (await this.#gatekeeper.permitted(envelope, recipients, operation)))
+  async commit(channel: Channel, prepared: readonly Prepared[], operation: Operation): Promise<void> {
+    const admitted: Admitted[] = []
+    for (const one of prepared) {
+      const all = recipientsOf(one.envelope, channel.metadata)
+      const recipients = await this.#gatekeeper.permitted(one.envelope, all, operation)
+      admitted.push({ prepared: one, recipients, operation })
     }
+    await this.write(channel, admitted)
+  }
+
+  /**
+   * Writes all of them at once and hands them out, in their order: all or none.
+   *
+   * @throws the store's errors; then nothing was written and nothing has changed.
+   */
+  async write(channel: Channel, admitted: readonly Admitted[]): Promise<void> {
     const first = channel.wal.count
-    await channel.wal.append(prepared.map(({ envelope }) => envelope))
-    prepared.forEach(({ envelope, state }, i) => {
+    await channel.wal.append(
+      admitted.map(({ prepared }) => prepared.envelope),
+      admitted.map(({ prepared }) => prepared.line),
+    )
+    admitted.forEach(({ prepared: { envelope, state }, recipients, operation }, i) => {
       channel.state = state
       if (!isTerminalChannel(channel.metadata.state)) {
         for (const key of repeatKeys(envelope)) channel.causation.set(key, first + i)
       }
-      this.#handOut(envelope, handed[i] ?? [], operation)
+      this.#handOut(envelope, recipients, operation)
     })
   }
 

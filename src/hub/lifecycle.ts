@@ -5,6 +5,7 @@ import {
   OPENED,
   participantIds,
   ProtocolError,
+  type AdapterResult,
   type ChannelEnd,
   type ChannelMetadata,
   type Envelope,
@@ -67,6 +68,13 @@ export class ChannelLifecycle {
     const closing = this.#committer.stamp(notice)
     await this.#committer.commit(channel, [this.#committer.prepare(channel, closing)], operation)
     await this.hasEnded(channel, closing, operation)
+  }
+
+  /** Ends the channel when the adapter has said so of an envelope that is in the log: the hub ends it, not the sender. */
+  async follows(channel: Channel, result: AdapterResult, operation: Operation): Promise<void> {
+    const { nextState, closeReason = "" } = result
+    if (nextState === undefined) return
+    await this.endsSurely(channel, nextState, closeReason, { ...operation, actor: undefined })
   }
 
   /** For an end that follows from an envelope that is in the log: it happens, if not now then at the next sweep. */

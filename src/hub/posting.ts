@@ -4,7 +4,6 @@ import {
   INVITE_ACK,
   INVITE_REJECT,
   isParticipant,
-  isProtocolEvent,
   isTerminalChannel,
   makeEnvelope,
   participantIds,
@@ -14,36 +13,37 @@ import {
   type EnvelopeRequest,
   type JsonObject,
 } from "../model/index.ts"
-import { inboxesOf, recipientsOf, type Channel } from "./channel.ts"
+import type { Channel } from "./channel.ts"
 import type { ChannelBook } from "./channel-book.ts"
-import { guardAdapter, type Committer, type Prepared } from "./commit.ts"
+import type { Committer } from "./commit.ts"
 import type { HubContext } from "./context.ts"
 import type { Gatekeeper } from "./gatekeeper.ts"
 import type { Inboxes } from "./inboxes.ts"
 import type { ChannelLifecycle } from "./lifecycle.ts"
 import type { Operation } from "./operation.ts"
 import { copyObject, deepFreeze } from "./plain-json.ts"
+import { ended, PostQueue, requireOpen, requireValid } from "./post-queue.ts"
 import type { RateLimits } from "./rate-limits.ts"
 import { readEnvelope } from "./records.ts"
 import type { Registry } from "./registry.ts"
 import { earlierPost } from "./repeats.ts"
-import { formatEnvelope } from "./wal-lines.ts"
 
 /**
  * The way of an envelope: read, allowed by the arbiter, and then under the channel's lock checked, folded, written,
  * handed out and told.
  *
- * An envelope that is refused, for whatever reason, is in no log, and listeners hear of it once.
+ * An envelope that is refused, for whatever reason, is in no log, and listeners hear of it once. Those that wait for one
+ * channel together are checked one after another, each as if all before it were written already, and then share one write
+ * and one sync: see {@link PostGroup}.
  */
 export class Posting {
   readonly #context: HubContext
   readonly #registry: Registry
   readonly #book: ChannelBook
   readonly #gatekeeper: Gatekeeper
-  readonly #inboxes: Inboxes
-  readonly #rates: RateLimits
   readonly #committer: Committer
   readonly #lifecycle: ChannelLifecycle
+  readonly #queue: PostQueue
 
   constructor(
     context: HubContext,
@@ -61,10 +61,9 @@ export class Posting {
     this.#registry = parts.registry
     this.#book = parts.book
     this.#gatekeeper = parts.gatekeeper
-    this.#inboxes = parts.inboxes
-    this.#rates = parts.rates
     this.#committer = parts.committer
     this.#lifecycle = parts.lifecycle
+    this.#queue = new PostQueue(context, parts)
   }
 
   /** @returns the envelope's id. */
@@ -88,7 +87,9 @@ export class Posting {
         const depth = Math.max(draft.depth, cause?.depth ?? 0)
         draft = deepFreeze({ ...draft, depth, audience: await this.#resolved(draft) })
         await this.#authorize(draft, operation)
-        return await this.#underLock(draft, written, operation)
+        return await (isAnswer(draft)
+          ? this.#answer(draft, written, operation)
+          : this.#queue.post(draft, written, operation))
       },
     )
   }
@@ -133,7 +134,7 @@ export class Posting {
       const prepared = this.#committer.prepare(channel, this.#committer.stamp(draft))
       await this.#committer.commit(channel, [prepared], operation)
       operation.events.posted(prepared.envelope, metadata)
-      await this.#follow(channel, prepared, operation)
+      await this.#lifecycle.follows(channel, prepared.result, operation)
     })
   }
 
@@ -157,59 +158,20 @@ export class Posting {
     }
   }
 
-  async #underLock(draft: Envelope, written: () => void, operation: Operation): Promise<string> {
+  /** An answer to an invitation decides over the channel: it is written for itself. */
+  async #answer(draft: Envelope, written: () => void, operation: Operation): Promise<string> {
     return await this.#locked(draft.channel_id, async (channel) => {
       const earlier = await earlierPost(channel, draft)
       if (earlier !== undefined) {
         operation.events.joins(`channel:${draft.channel_id}`)
         return earlier.envelope_id
       }
-      this.#check(channel, draft)
+      requireOpen(channel, draft)
       const envelope = this.#committer.stamp(draft)
-      const { adapter, state, metadata } = channel
-      if (adapter === undefined || state === undefined) {
-        const { type, version } = metadata.manifest
-        throw new ProtocolError(`no registered adapter for ${type}@${version}`)
-      }
-      guardAdapter(metadata.manifest.type, () => adapter.validateSend(metadata, envelope, state))
-      if (isAnswer(envelope)) {
-        await this.#lifecycle.answers(channel, envelope, operation, written)
-        return envelope.envelope_id
-      }
-      const admitted = await this.#gatekeeper.permitted(envelope, recipientsOf(envelope, metadata), operation)
-      const prepared = this.#committer.prepare(channel, envelope)
-      formatEnvelope(envelope)
-      const substantive = !isProtocolEvent(envelope.event_type)
-      await this.#withRoom(envelope, admitted, operation, async () => {
-        if (substantive) this.#rates.take(envelope.sender_id, this.#registry.find(envelope.sender_id)?.rule)
-        await this.#committer.commit(channel, [prepared], operation, admitted)
-        written()
-      })
-      operation.events.posted(envelope, channel.metadata)
-      await this.#follow(channel, prepared, operation)
+      requireValid(channel, envelope, channel.state)
+      await this.#lifecycle.answers(channel, envelope, operation, written)
       return envelope.envelope_id
     })
-  }
-
-  /** Ends the channel when the adapter says so. The hub ends it, not the sender. */
-  async #follow(channel: Channel, { result }: Prepared, operation: Operation): Promise<void> {
-    const { nextState, closeReason = "" } = result
-    const byHub = { ...operation, actor: undefined }
-    if (nextState !== undefined) await this.#lifecycle.endsSurely(channel, nextState, closeReason, byHub)
-  }
-
-  /** What may have changed while the envelope waited for the lock. */
-  #check(channel: Channel, draft: Envelope): void {
-    const { metadata } = channel
-    if (isTerminalChannel(metadata.state)) throw ended(channel)
-    if (!isProtocolEvent(draft.event_type) && metadata.state !== "active") {
-      throw new ProtocolError(`channel ${metadata.channel_id} is ${metadata.state}, not active`)
-    }
-    for (const id of [draft.sender_id, ...(draft.audience ?? [])]) {
-      if (!isParticipant(metadata, id)) {
-        throw new ProtocolError(`${id} does not take part in channel ${metadata.channel_id}`)
-      }
-    }
   }
 
   /** The audience, with what the arbiter makes of those who do not take part. */
@@ -228,28 +190,6 @@ export class Posting {
     const recipients = (draft.audience ?? []).filter((id) => id !== draft.sender_id && this.#registry.has(id))
     const decision = this.#context.arbiter().authorizeSend(draft, recipients)
     await this.#gatekeeper.require("post_envelope", draft.sender_id, decision, operation)
-  }
-
-  /** Runs `commit` while every recipient's inbox keeps room for the envelope. */
-  async #withRoom(
-    envelope: Envelope,
-    admitted: readonly string[],
-    operation: Operation,
-    commit: () => Promise<void>,
-  ): Promise<void> {
-    const releases: (() => void)[] = []
-    try {
-      for (const agentId of inboxesOf(envelope, admitted)) {
-        if (!this.#registry.has(agentId)) continue
-        const { before, release } = this.#inboxes.reserve(agentId)
-        releases.push(release)
-        const decision = this.#context.arbiter().authorizeInbox(agentId, before, envelope)
-        await this.#gatekeeper.require("inbox", envelope.sender_id, decision, operation)
-      }
-      await commit()
-    } finally {
-      for (const release of releases) release()
-    }
   }
 
   #locked<T>(channelId: string, section: (channel: Channel) => Promise<T>): Promise<T> {
@@ -286,10 +226,6 @@ function isAnswer(envelope: Envelope): boolean {
 /** What the hub alone says: whoever reads it in a log can trust that. */
 function isHubsOwn(eventType: string): boolean {
   return eventType.startsWith("ag2.channel.") || eventType === VIOLATED || eventType === HIDDEN
-}
-
-function ended({ metadata }: Channel): ProtocolError {
-  return new ProtocolError(`channel ${metadata.channel_id} is ${metadata.state}`)
 }
 
 /** What can be said of a request that is no envelope. */

@@ -1,5 +1,5 @@
 import { isTerminalChannel, sameJson, type Envelope, type JsonValue } from "../model/index.ts"
-import { causationKey, idempotencyKey, type Channel } from "./channel.ts"
+import { repeatKey, type Channel } from "./channel.ts"
 
 /**
  * The envelope that the sender has posted already, when it posts it once more: after a lost answer, or a turn that was
@@ -10,22 +10,19 @@ import { causationKey, idempotencyKey, type Channel } from "./channel.ts"
  * may be among them: that costs a read of its log.
  */
 export async function earlierPost(channel: Channel, draft: Envelope): Promise<Envelope | undefined> {
-  const { sender_id, causation_id, idempotency_key } = draft
-  if (idempotency_key === null && causation_id === null) return undefined
+  const key = repeatKey(draft)
+  if (key === undefined) return undefined
   if (isTerminalChannel(channel.metadata.state)) {
     return (await channel.wal.read()).find((envelope) => isRepeat(envelope, draft))
   }
-  const key =
-    idempotency_key === null
-      ? causationKey(sender_id, causation_id ?? "")
-      : idempotencyKey(sender_id, idempotency_key)
   const position = channel.causation.get(key)
   if (position === undefined) return undefined
   const [envelope] = await channel.wal.read(position, position + 1)
   return envelope !== undefined && isRepeat(envelope, draft) ? envelope : undefined
 }
 
-function isRepeat(earlier: Envelope, draft: Envelope): boolean {
+/** Whether `draft` is `earlier` once more. */
+export function isRepeat(earlier: Envelope, draft: Envelope): boolean {
   if (earlier.sender_id !== draft.sender_id) return false
   if (draft.idempotency_key !== null) return earlier.idempotency_key === draft.idempotency_key
   return (

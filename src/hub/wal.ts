@@ -126,13 +126,16 @@ export class ChannelWal {
   /**
    * Appends all or none, in one write. Durable when it resolves.
    *
+   * @param lines what {@link formatEnvelope} makes of them, where the caller has it already.
    * @throws the store's errors, and RecordTooLargeError; nothing was appended then.
    */
-  async append(envelopes: readonly Envelope[]): Promise<void> {
-    const lines = envelopes.map((envelope) => `${formatEnvelope(envelope)}\n`)
+  async append(
+    envelopes: readonly Envelope[],
+    lines: readonly string[] = envelopes.map((envelope) => formatEnvelope(envelope)),
+  ): Promise<void> {
     if (this.#suspect) await this.#takeBack()
     try {
-      const offset = await this.#store.append(this.#path, lines.join(""))
+      const offset = await this.#store.append(this.#path, `${lines.join("\n")}\n`)
       if (offset !== this.#bytes) {
         throw new StoreUnavailableError(
           `${this.#path} holds ${offset} bytes where ${this.#bytes} were written`,
@@ -147,7 +150,7 @@ export class ChannelWal {
       throw error
     }
     // The lines are ASCII: their length is their size.
-    envelopes.forEach((envelope, i) => this.#add(envelope, lines[i]?.length ?? 0))
+    envelopes.forEach((envelope, i) => this.#add(envelope, (lines[i]?.length ?? 0) + 1))
   }
 
   /** Envelopes `[since, until)` by position. @throws a HansardError for a line that is no envelope. */
