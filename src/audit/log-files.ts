@@ -125,6 +125,15 @@ export class LogFiles {
     }
   }
 
+  /** Fills `into` with the bytes of the log from `start` on. @returns how many there were. Costs what {@link read} does. */
+  async readInto(start: number, into: Uint8Array): Promise<number> {
+    for (;;) {
+      const layout = await this.#current()
+      const { bytes, certain } = await this.#readInto(layout, start, into)
+      if (certain || !(await this.#hasChangedSince(layout))) return bytes
+    }
+  }
+
   /** Whether the store reads many small ranges for little more than one. */
   get readsManyCheaply(): boolean {
     return this.#store.readRanges !== undefined
@@ -278,6 +287,38 @@ export class LogFiles {
     if (at >= end) return { bytes: joined(parts), certain: true }
     parts.push(await this.#store.readRange(LOG_PATH, at - activeStart, end - activeStart))
     return { bytes: joined(parts), certain: false }
+  }
+
+  /** As {@link #readIn}, into a buffer. */
+  async #readInto(
+    { segments, activeStart }: Layout,
+    start: number,
+    into: Uint8Array,
+  ): Promise<{ bytes: number; certain: boolean }> {
+    const end = start + into.length
+    let at = start
+    for (let n = firstEndingAfter(segments, at); n < segments.length && at < end; n++) {
+      const segment = segments[n]
+      if (segment === undefined) break
+      const stop = Math.min(end, segment.end)
+      const part = into.subarray(at - start, stop - start)
+      if (segment.frames !== undefined) {
+        const bytes = await this.#readSegment(segment, at - segment.start, stop - segment.start)
+        part.set(bytes)
+        at += bytes.length
+      } else at += await this.#fill(segmentPath(segment.firstIndex), at - segment.start, part)
+      if (at < stop) return { bytes: at - start, certain: false }
+    }
+    if (at >= end) return { bytes: at - start, certain: true }
+    const bytes = await this.#fill(LOG_PATH, at - activeStart, into.subarray(at - start))
+    return { bytes: at - start + bytes, certain: false }
+  }
+
+  async #fill(path: string, start: number, into: Uint8Array): Promise<number> {
+    if (this.#store.readInto !== undefined) return await this.#store.readInto(path, start, into)
+    const bytes = await this.#store.readRange(path, start, start + into.length)
+    into.set(bytes)
+    return bytes.length
   }
 
   #readSegment({ firstIndex, frames }: Segment, start: number, end: number): Promise<Uint8Array> {

@@ -5,11 +5,14 @@ import { checkedEntryOf, ParsedEntry } from "./entry.ts"
 import type { LogExtent } from "./extent.ts"
 import { Flattened } from "./flattened.ts"
 import type { LogFiles } from "./log-files.ts"
-import type { LogEntry } from "./types.ts"
+import type { AuditRecord, LogEntry } from "./types.ts"
 
 /** Bytes per read. One read of a block costs about what one of a line costs. */
-const BLOCK_BYTES = 256 * 1024
+const BLOCK_BYTES = 512 * 1024
 const NEWLINE = 0x0a
+const COMMA = 0x2c
+const OPEN = 0x5b
+const CLOSE = 0x5d
 
 export interface ReadRange {
   /** First index, inclusive. */
@@ -40,38 +43,30 @@ export async function* readBatches(
   extent: LogExtent,
   range: ReadRange,
 ): AsyncGenerator<readonly LogEntry[], void, undefined> {
+  for await (const batch of readParsed(files, extent, range)) yield batch.entries()
+}
+
+/** The same, for whoever wants nothing but the records. */
+export async function* readParsed(
+  files: LogFiles,
+  extent: LogExtent,
+  range: ReadRange,
+): AsyncGenerator<ParsedBatch, void, undefined> {
   for await (const block of readBlocks(files, extent, range)) {
     for (const batch of batchesOf(block, range.from, range.to)) yield batch
   }
 }
 
-/** The same, newest first. Memory: the stretch between two notes of the extent. */
-export async function* readEntriesBackwards(
-  files: LogFiles,
-  extent: LogExtent,
-  range: ReadRange,
-): AsyncGenerator<LogEntry, void, undefined> {
-  let to = Math.min(range.to, extent.size)
-  while (to > range.from) {
-    const from = Math.max(range.from, extent.floor(to - 1).index)
-    const stretch: LogEntry[] = []
-    for await (const batch of readBatches(files, extent, { from, to, signal: range.signal })) {
-      stretch.push(...batch)
-    }
-    for (let i = stretch.length - 1; i >= 0; i--) {
-      const entry = stretch[i]
-      if (entry !== undefined) yield entry
-    }
-    to = from
-  }
-}
-
-/** Whole lines, as they lie in the log. */
+/** Whole lines, as they lie in the log. Good until the next block is asked for: the buffer is used again. */
 export interface LineBlock {
   readonly firstIndex: number
   readonly offset: number
   /** Ends with a newline. */
   readonly bytes: Buffer
+  /** The same and one byte before them, which means nothing and may be written to. */
+  readonly framed: Buffer
+  /** Where each line ends in `bytes`. */
+  readonly ends: readonly number[]
 }
 
 /** Blocks of whole lines that cover `[from, to)`; the first may start before `from` and the last end after `to`. */
@@ -82,134 +77,203 @@ export async function* readBlocks(
 ): AsyncGenerator<LineBlock, void, undefined> {
   const to = Math.min(range.to, extent.size)
   if (range.from >= to) return
-  const end = extent.bytes
-  const start = extent.floor(range.from)
-  let index = start.index
-  let offset = start.offset
-  let rest: Buffer = Buffer.alloc(0)
-  const readAt = (from: number): Promise<Uint8Array> => {
-    const reading = files.read(from, Math.min(from + BLOCK_BYTES, end))
+  const end = to === extent.size ? extent.bytes : extent.ceiling(to).offset
+  let { index, offset } = extent.floor(range.from)
+  const reader = new BlockReader(files, end)
+  let reading = reader.read(offset)
+  while (index < to && offset < end) {
+    range.signal?.throwIfAborted()
+    const framed = await reading
+    const whole = framed.lastIndexOf(NEWLINE)
+    if (whole < 1) {
+      if (offset + framed.length - 1 >= end || framed.length < reader.frameBytes) {
+        throw new TamperedError(
+          `the log ends at byte ${offset + framed.length - 1}; it had ${end} bytes and ${extent.size} records`,
+          index,
+          offset,
+        )
+      }
+      reader.grow()
+      reading = reader.read(offset)
+      continue
+    }
+    const block = blockOf(framed.subarray(0, whole + 1), index, offset)
+    index += block.ends.length
+    offset += whole
+    // The disk, or the thread that asks it, works while these lines are looked at.
+    if (index < to && offset < end) reading = reader.read(offset)
+    yield block
+  }
+}
+
+/** Two buffers in turn: one is filled while the other is looked at. New ones for every read would cost more than the read. */
+class BlockReader {
+  readonly #files: LogFiles
+  readonly #end: number
+  #bytes = BLOCK_BYTES
+  #free: Buffer[] = []
+
+  constructor(files: LogFiles, end: number) {
+    this.#files = files
+    this.#end = end
+  }
+
+  /** Of a whole block, with the byte before it. */
+  get frameBytes(): number {
+    return this.#bytes + 1
+  }
+
+  /** The next bytes, after one that means nothing. What the read before the last gave is overwritten. */
+  read(offset: number): Promise<Buffer> {
+    const length = Math.min(this.#bytes, this.#end - offset) + 1
+    const kept = this.#free.length === 2 ? this.#free.shift() : undefined
+    const buffer = kept !== undefined && kept.length >= length ? kept : Buffer.allocUnsafeSlow(length)
+    this.#free.push(buffer)
+    const reading = this.#files
+      .readInto(offset, buffer.subarray(1, length))
+      .then((got) => buffer.subarray(0, got + 1))
     // Awaited in its turn, or never; until then its failure is nobody's.
     reading.catch(() => {})
     return reading
   }
-  let next = readAt(offset)
-  while (index < to && offset + rest.length < end) {
-    range.signal?.throwIfAborted()
-    const read = view(await next)
-    if (read.length === 0) {
-      throw new TamperedError(
-        `the log ends at byte ${offset + rest.length}; it had ${end} bytes and ${extent.size} records`,
-        index,
-        offset,
-      )
-    }
-    // The disk, or the thread that asks it, works while these lines are looked at.
-    const ahead = offset + rest.length + read.length
-    if (ahead < end) next = readAt(ahead)
-    const bytes = rest.length === 0 ? read : Buffer.concat([rest, read])
-    const lines = bytes.subarray(0, bytes.lastIndexOf(NEWLINE) + 1)
-    if (lines.length > 0) {
-      const firstIndex = index
-      const firstOffset = offset
-      index += countLines(lines)
-      offset += lines.length
-      yield { firstIndex, offset: firstOffset, bytes: lines }
-    }
-    rest = bytes.subarray(lines.length)
+
+  /** A line is longer than a block. */
+  grow(): void {
+    this.#bytes *= 2
   }
+}
+
+function blockOf(framed: Buffer, firstIndex: number, offset: number): LineBlock {
+  const bytes = framed.subarray(1)
+  const ends: number[] = []
+  for (let at = bytes.indexOf(NEWLINE); at !== -1; at = bytes.indexOf(NEWLINE, at + 1)) ends.push(at)
+  return { firstIndex, offset, bytes, framed, ends }
 }
 
 /** How much is parsed at a time, in bytes: enough that a call costs nothing, little enough to stay in the cache. */
 const SLICE_BYTES = 64 * 1024
 
+/** Records that follow one another, parsed. */
+export interface ParsedBatch {
+  readonly records: readonly AuditRecord[]
+  entries(): readonly LogEntry[]
+}
+
 /**
- * The entries of a block that lie in `[from, to)`, parsed.
+ * The records of a block that lie in `[from, to)`, parsed.
  *
  * @throws TamperedError at a line that is no record, after what comes before it was yielded.
  */
-export function* batchesOf(
-  block: LineBlock,
-  from: number,
-  to: number,
-): Generator<readonly LogEntry[], void, undefined> {
-  const { bytes } = block
-  let index = block.firstIndex
-  let start = 0
-  for (; index < from && start < bytes.length; index++) start = bytes.indexOf(NEWLINE, start) + 1
-  while (start < bytes.length && index < to) {
-    const ends: number[] = []
-    let end = start
-    while (end < bytes.length && index + ends.length < to && end - start < SLICE_BYTES) {
-      const newline = bytes.indexOf(NEWLINE, end)
-      ends.push(newline - start + 1)
-      end = newline + 1
-    }
-    const slice = bytes.subarray(start, end)
-    const offset = block.offset + start
-    const entries = parsedTogether(slice, ends, index, offset)
-    if (entries !== undefined) yield entries
-    else yield* parsedOneByOne(slice, index, offset)
-    index += ends.length
-    start = end
+function* batchesOf(block: LineBlock, from: number, to: number): Generator<ParsedBatch, void, undefined> {
+  const { firstIndex, ends } = block
+  const last = Math.min(ends.length, to - firstIndex)
+  for (let n = Math.max(0, from - firstIndex); n < last;) {
+    const start = startOf(ends, n)
+    let next = n + 1
+    while (next < last && startOf(ends, next) - start < SLICE_BYTES) next++
+    const together = parsedTogether(block, n, next)
+    if (together !== undefined) yield together
+    else yield* parsedOneByOne(block, n, next)
+    n = next
   }
 }
 
-/** `undefined` when that is not certain to be right. */
-function parsedTogether(
-  lines: Buffer,
-  ends: readonly number[],
-  firstIndex: number,
-  offset: number,
-): LogEntry[] | undefined {
-  // Our own lines are ASCII: a character is a byte.
-  if (!isAscii(lines)) return undefined
-  const joined = Buffer.allocUnsafe(lines.length + 1)
-  joined[0] = 0x5b
-  lines.copy(joined, 1)
-  for (const end of ends) joined[end] = 0x2c
-  joined[lines.length] = 0x5d
-  const text = joined.toString("latin1")
-  const records = parseJoinedLines(text, ends)
+/** Where line `n` starts. */
+function startOf(ends: readonly number[], n: number): number {
+  return n === 0 ? 0 : (ends[n - 1] ?? 0) + 1
+}
+
+/** Lines `[first, last)` of the block; `undefined` when that is not certain to be right. */
+function parsedTogether(block: LineBlock, first: number, last: number): ParsedBatch | undefined {
+  const { framed, ends } = block
+  const start = startOf(ends, first)
+  const end = startOf(ends, last)
+  // With the byte before the first line, which is that line's bracket for a while. Our own lines are ASCII: a character is a byte.
+  const slice = framed.subarray(start, end + 1)
+  if (!isAscii(slice.subarray(1))) return undefined
+  const within = new Array<number>(last - first)
+  slice[0] = OPEN
+  for (let n = first; n < last; n++) {
+    const at = (ends[n] ?? 0) - start + 1
+    within[n - first] = at
+    slice[at] = COMMA
+  }
+  slice[end - start] = CLOSE
+  const text = slice.toString("latin1")
+  const records = parseJoinedLines(text, within)
+  // The newlines are gone; where they were is in `ends`.
   if (records === undefined) return undefined
-  let start = 1
-  return records.map((record, i) => {
-    const end = ends[i] ?? start
-    const entry = new ParsedEntry(firstIndex + i, offset + start - 1, record, text, start, end)
-    start = end + 1
-    return entry
-  })
+  return new JoinedBatch(records, text, within, block.firstIndex + first, block.offset + start)
+}
+
+/** Lines that were parsed as one text. */
+class JoinedBatch implements ParsedBatch {
+  readonly records: readonly AuditRecord[]
+  readonly #text: string
+  readonly #ends: readonly number[]
+  readonly #firstIndex: number
+  readonly #offset: number
+
+  /** @param ends where each line ends in `text`, whose first line starts at 1 and lies at `offset` in the log */
+  constructor(
+    records: readonly AuditRecord[],
+    text: string,
+    ends: readonly number[],
+    firstIndex: number,
+    offset: number,
+  ) {
+    this.records = records
+    this.#text = text
+    this.#ends = ends
+    this.#firstIndex = firstIndex
+    this.#offset = offset
+  }
+
+  entries(): readonly LogEntry[] {
+    const { records } = this
+    const [text, ends, index, offset] = [this.#text, this.#ends, this.#firstIndex, this.#offset - 1]
+    const entries = new Array<LogEntry>(records.length)
+    for (let n = 0, start = 1; n < records.length; n++) {
+      const end = ends[n] ?? start
+      entries[n] = new ParsedEntry(index + n, offset + start, records[n] ?? {}, text, start, end)
+      start = end + 1
+    }
+    return entries
+  }
 }
 
 /** In two parts when there is a bad line: what comes before it, and its error. */
 function* parsedOneByOne(
-  lines: Buffer,
-  firstIndex: number,
-  offset: number,
-): Generator<readonly LogEntry[], void, undefined> {
+  { bytes, ends, firstIndex, offset }: LineBlock,
+  first: number,
+  last: number,
+): Generator<ParsedBatch, void, undefined> {
   const entries: LogEntry[] = []
-  // Lines that were imported verbatim may be UTF-8, and damaged ones neither.
-  const whole = isUtf8(lines)
-  for (let start = 0; start < lines.length;) {
-    const newline = lines.indexOf(NEWLINE, start)
-    const line = lines.subarray(start, newline)
-    const index = firstIndex + entries.length
+  const batch = { entries: () => entries, records: [] as AuditRecord[] }
+  for (let n = first; n < last; n++) {
+    const start = startOf(ends, n)
     try {
-      if (!whole && !isUtf8(line)) {
-        throw new TamperedError(
-          `record ${index}, at byte ${offset + start}, is not UTF-8`,
-          index,
-          offset + start,
-        )
-      }
-      entries.push(checkedEntryOf(index, offset + start, line.toString("utf8")))
+      const entry = checkedEntry(bytes.subarray(start, ends[n]), firstIndex + n, offset + start)
+      entries.push(entry)
+      batch.records.push(entry.record)
     } catch (error) {
-      if (entries.length > 0) yield entries
+      if (entries.length > 0) yield batch
       throw error
     }
-    start = newline + 1
   }
-  yield entries
+  yield batch
+}
+
+/**
+ * The entry of a line. Those that were imported verbatim may be UTF-8, and damaged ones neither.
+ *
+ * @throws TamperedError when the bytes are not a record's line.
+ */
+export function checkedEntry(line: Buffer, index: number, offset: number): LogEntry {
+  if (!isUtf8(line)) {
+    throw new TamperedError(`record ${index}, at byte ${offset}, is not UTF-8`, index, offset)
+  }
+  return checkedEntryOf(index, offset, line.toString("utf8"))
 }
 
 export function countLines(bytes: Buffer): number {

@@ -78,8 +78,8 @@ const BACKSLASH = 0x5c
  *
  * `undefined` when it is not certain that this gives what {@link parseLine} gives for each line; then parse each. It is
  * certain when the whole is an array of as many objects as there are lines, each line begins with `{` and ends with `}`,
- * and in no line `}`, a comma and `{` follow one another. For then no comma inside a line can be one between two
- * elements, so all commas that we put in are; whatever is in a line, it cannot reach into its neighbour.
+ * and in no line `}`, a comma and `{` follow one another, with space between or without. For then no comma inside a line
+ * can be one between two elements, so all commas that we put in are; whatever is in a line, it cannot reach into its neighbour.
  *
  * @param ends where each line ends in `joined`: there stands our comma, or at the end our bracket
  */
@@ -87,15 +87,7 @@ export function parseJoinedLines(
   joined: string,
   ends: readonly number[],
 ): Readonly<Record<string, unknown>>[] | undefined {
-  let start = 1
-  for (const end of ends) {
-    if (joined.charCodeAt(start) !== OPEN || joined.charCodeAt(end - 1) !== CLOSE) return undefined
-    for (let at = joined.indexOf("}", start); at < end - 1; at = joined.indexOf("}", at + 1)) {
-      if (opensAnother(joined, at + 1)) return undefined
-    }
-    start = end + 1
-  }
-  if (hasEscapedKey(joined)) return undefined
+  if (!isJoinedByUsAlone(joined, ends) || hasEscapedKey(joined)) return undefined
   let values: unknown
   try {
     values = JSON.parse(joined)
@@ -110,14 +102,34 @@ export function parseJoinedLines(
 }
 
 const OPEN = 0x7b
-const CLOSE = 0x7d
+const COMMA = 0x2c
 
-const COMMA_AND_OBJECT = /[\t\r ]*,[\t\r ]*\{/y
+/** Whether each line is closed by `}`, the next opened by `{`, and no `}` within may be followed by a comma and `{`. */
+function isJoinedByUsAlone(joined: string, ends: readonly number[]): boolean {
+  if (joined.charCodeAt(1) !== OPEN || ends.at(-1) !== joined.length - 1) return false
+  let n = 0
+  for (let at = joined.indexOf("}"); at !== -1; at = joined.indexOf("}", at + 1)) {
+    const after = joined.charCodeAt(at + 1)
+    if (at + 1 === ends[n]) {
+      if (++n < ends.length && joined.charCodeAt(at + 2) !== OPEN) return false
+      continue
+    }
+    // We write no space there: a line that has some is looked at alone.
+    if (isSpace(after)) return false
+    if (after !== COMMA) continue
+    const next = joined.charCodeAt(at + 2)
+    if (next === OPEN || (isSpace(next) && opensAfterSpace(joined.charCodeAt(at + 3)))) return false
+  }
+  return n === ends.length
+}
 
-/** Whether a comma and then `{` stand at `at`, with nothing but space around. */
-function opensAnother(text: string, at: number): boolean {
-  COMMA_AND_OBJECT.lastIndex = at
-  return COMMA_AND_OBJECT.test(text)
+function isSpace(code: number): boolean {
+  return code === 0x20 || code === 0x09 || code === 0x0d
+}
+
+/** More space may be followed by anything. */
+function opensAfterSpace(code: number): boolean {
+  return code === OPEN || isSpace(code)
 }
 
 /** Jumps from one string with an escape to the next. In JSON a backslash stands only in strings. */

@@ -48,6 +48,16 @@ export interface KnowledgeStore extends AsyncDisposable {
    */
   readRanges?(path: string, ranges: readonly ByteRange[]): Promise<Uint8Array[]>
 
+  /**
+   * Fills `into` with the bytes from `start` on, for who reads much and keeps nothing: a new buffer for every read costs
+   * more than the read. `into` is the store's until the promise settles; what it holds after a failure is not said.
+   *
+   * Optional: a store has it if it saves the buffer.
+   *
+   * @returns how many bytes there were: fewer than `into` holds when the file ends sooner, 0 when there is none.
+   */
+  readInto?(path: string, start: number, into: Uint8Array): Promise<number>
+
   /** Replaces the file, or makes it. Atomic: every reader, now or after a crash, sees the old bytes or the new ones. */
   write(path: string, content: Uint8Array | string): Promise<void>
 

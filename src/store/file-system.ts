@@ -136,13 +136,24 @@ export function writeAll(fs: FileSystem, fd: number, bytes: Uint8Array, position
 export async function readBytes(fs: FileSystem, fd: number, start: number, end: number): Promise<Uint8Array> {
   // Not filled with zeros first: what is not read is cut off.
   const bytes = new Uint8Array(Buffer.allocUnsafeSlow(end - start).buffer)
+  const got = await fillBytes(fs, fd, start, bytes)
+  return got < bytes.length ? bytes.slice(0, got) : bytes
+}
+
+/** Fills `into` from `start` on. @returns how many bytes there were. */
+export async function fillBytes(
+  fs: FileSystem,
+  fd: number,
+  start: number,
+  into: Uint8Array,
+): Promise<number> {
   let done = 0
-  while (done < bytes.length) {
-    const got = await fs.read(fd, bytes, done, Math.min(bytes.length - done, MAX_READ_BYTES), start + done)
-    if (got === 0) return bytes.slice(0, done)
+  while (done < into.length) {
+    const got = await fs.read(fd, into, done, Math.min(into.length - done, MAX_READ_BYTES), start + done)
+    if (got === 0) break
     done += got
   }
-  return bytes
+  return done
 }
 
 /** Linux reads no more at a time. */

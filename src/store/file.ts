@@ -14,7 +14,15 @@ import { takeLease, type Lease } from "./file-lease.ts"
 import { readFileRanges } from "./file-ranges.ts"
 import { Repairs } from "./file-repairs.ts"
 import { Replacements } from "./file-replace.ts"
-import { codeOf, fileError, nodeFileSystem, READ, readBytes, type FileSystem } from "./file-system.ts"
+import {
+  codeOf,
+  fileError,
+  nodeFileSystem,
+  READ,
+  fillBytes,
+  readBytes,
+  type FileSystem,
+} from "./file-system.ts"
 import { FileTree, makeFolder, syncFolder } from "./file-tree.ts"
 import { FileWatch } from "./file-watch.ts"
 import { Listeners } from "./listeners.ts"
@@ -139,6 +147,18 @@ export class FileStore implements KnowledgeStore {
       this.#withFile(normal, (fd, size) => readFileRanges(this.#tree.fs, fd, size, ranges)),
     )
     return found ?? ranges.map(() => new Uint8Array(0))
+  }
+
+  async readInto(path: string, start: number, into: Uint8Array): Promise<number> {
+    checkBytes("start", start)
+    const normal = this.#enter(normaliseFilePath(path))
+    const { fs } = this.#tree
+    const got = await this.#doing(`read ${normal}`, () =>
+      this.#withFile(normal, (fd, size) =>
+        fillBytes(fs, fd, start, into.subarray(0, Math.max(0, Math.min(into.length, size - start)))),
+      ),
+    )
+    return got ?? 0
   }
 
   async write(path: string, content: Uint8Array | string): Promise<void> {

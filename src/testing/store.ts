@@ -258,6 +258,30 @@ function testContents(behaviour: Behaviour): void {
     })
   })
 
+  behaviour("reads into a buffer what it reads into a new one, if it can", async (store) => {
+    if (store.readInto === undefined) return
+    const bytes = Uint8Array.from({ length: 200_000 }, (_, n) => n % 251)
+    await store.write("/many", bytes)
+    for (const start of [0, 1, 66_000, 199_999, 200_000, 200_001]) {
+      for (const length of [0, 1, 4096, 200_000]) {
+        const into = new Uint8Array(length + 2).fill(255)
+        const got = await store.readInto("/many", start, into.subarray(1, length + 1))
+        const expected = await store.readRange("/many", start, start + length)
+        expect(got).toBe(expected.length)
+        expect(into.slice(1, got + 1)).toEqual(expected)
+        // What is beyond the bytes that there were, and beyond the buffer, is as it was.
+        expect(into.subarray(got + 1).every((byte) => byte === 255)).toBe(true)
+        expect(into[0]).toBe(255)
+      }
+    }
+    await store.append("/log", bytes.slice(0, 10))
+    expect(await store.readInto("/log", 2, new Uint8Array(20))).toBe(8)
+    expect(await store.readInto("/none", 0, new Uint8Array(20))).toBe(0)
+    await expect(store.readInto("/many", -1, new Uint8Array(1))).rejects.toMatchObject({
+      code: "invalid_input",
+    })
+  })
+
   behaviour(
     "has files that will not change any more, if it can seal: read, moved, replaced, deleted",
     async (store) => {

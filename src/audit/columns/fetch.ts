@@ -1,9 +1,8 @@
 import type { LogFiles } from "../log-files.ts"
-import { view } from "../read.ts"
+import { checkedEntry, view } from "../read.ts"
 import type { LogEntry } from "../types.ts"
 import type { Block } from "./block.ts"
 import { DamagedBlock } from "./file.ts"
-import { entryAt } from "./scan.ts"
 
 /** In bytes. Reading so much in vain costs about what one more read does: 2 µs where many are read at once, else 30. */
 const CHEAP_GAP = 8 * 1024
@@ -47,7 +46,7 @@ export async function fetchRows(files: LogFiles, block: Block, rows: Uint32Array
         if ((start > 0 && bytes[start - 1] !== NEWLINE) || bytes[end] !== NEWLINE) {
           throw new DamagedBlock(`no line lies at byte ${offset}`)
         }
-        entries.push(entryAt(bytes.subarray(start, end), firstIndex + (rows[i] ?? 0), offset))
+        entries.push(checkedEntry(bytes.subarray(start, end), firstIndex + (rows[i] ?? 0), offset))
       }
     }
   }

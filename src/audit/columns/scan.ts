@@ -1,9 +1,7 @@
-import { isUtf8 } from "node:buffer"
 import { TamperedError } from "../../core/errors.ts"
-import { checkedEntryOf } from "../entry.ts"
 import type { LogExtent } from "../extent.ts"
 import type { LogFiles } from "../log-files.ts"
-import { countLines, view } from "../read.ts"
+import { checkedEntry, countLines, view } from "../read.ts"
 import type { LogEntry } from "../types.ts"
 import { linesWith } from "./needles.ts"
 import type { Needles } from "./needles.ts"
@@ -92,7 +90,7 @@ async function* scanForwards(
       const index = indexAt(start)
       if (index < from) continue
       if (index >= to) break
-      entries.push(entryAt(lines.subarray(start, stop), index, base + start))
+      entries.push(checkedEntry(lines.subarray(start, stop), index, base + start))
     }
     const next = indexAt(lines.length)
     work.scanned += Math.max(0, Math.min(to, next) - first)
@@ -129,12 +127,4 @@ function* allLines(lines: Buffer): Generator<[number, number]> {
     yield [start, end]
     start = end + 1
   }
-}
-
-/** @throws TamperedError when the bytes are not a record's line. */
-export function entryAt(line: Buffer, index: number, offset: number): LogEntry {
-  if (!isUtf8(line)) {
-    throw new TamperedError(`record ${index}, at byte ${offset}, is not UTF-8`, index, offset)
-  }
-  return checkedEntryOf(index, offset, line.toString("utf8"))
 }
