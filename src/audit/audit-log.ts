@@ -16,7 +16,7 @@ import { bytesOfReadyLine, linesOfMany } from "./incoming.ts"
 import { Ledger } from "./ledger.ts"
 import type { PublishedCheckpoint } from "./ledger.ts"
 import { countStats, queryPage, searchLog } from "./query.ts"
-import { readBatches, readParsed } from "./read.ts"
+import { readBatches, readRecords } from "./read.ts"
 import type { TornTail } from "./recover.ts"
 import { Subscribers } from "./subscribers.ts"
 import { tailEntries } from "./tail.ts"
@@ -196,13 +196,8 @@ export class AuditLog extends HubRecorder implements AsyncDisposable {
 
   /** Every record, parsed, in memory. Empty when there is no log. @throws TamperedError at a line that is no record. */
   async readAll(): Promise<AuditRecord[]> {
-    const records: AuditRecord[] = []
     await this.#openToRead()
-    const { files, extent } = this.#storage
-    for await (const batch of readParsed(files, extent, { from: 0, to: extent.size })) {
-      for (const record of batch.records) records.push(record)
-    }
-    return records
+    return await readRecords(this.#storage.files, this.#storage.extent)
   }
 
   /**

@@ -1,5 +1,4 @@
 import { TamperedError } from "../core/errors.ts"
-import { concatBytes } from "../core/bytes.ts"
 import type { ByteRange, KnowledgeStore } from "../store/contract.ts"
 import { FrameCache, linesBytes, openFrames, readFrames } from "./frames.ts"
 import type { Frames } from "./frames.ts"
@@ -118,11 +117,10 @@ export class LogFiles {
    * nearly always one; in a shared log, a list more where that is the active file.
    */
   async read(start: number, end: number): Promise<Uint8Array> {
-    for (;;) {
-      const layout = await this.#current()
-      const { bytes, certain } = await this.#readIn(layout, start, end)
-      if (certain || !(await this.#hasChangedSince(layout))) return bytes
-    }
+    // Not filled with zeros first: what is not read is cut off.
+    const bytes = new Uint8Array(Buffer.allocUnsafeSlow(Math.max(0, end - start)).buffer)
+    const got = await this.readInto(start, bytes)
+    return got < bytes.length ? bytes.slice(0, got) : bytes
   }
 
   /** Fills `into` with the bytes of the log from `start` on. @returns how many there were. Costs what {@link read} does. */
@@ -268,28 +266,6 @@ export class LogFiles {
   }
 
   /** `certain` says that the bytes are right whatever happens to the files meanwhile. */
-  async #readIn(
-    { segments, activeStart }: Layout,
-    start: number,
-    end: number,
-  ): Promise<{ bytes: Uint8Array; certain: boolean }> {
-    const parts: Uint8Array[] = []
-    let at = start
-    for (let n = firstEndingAfter(segments, at); n < segments.length && at < end; n++) {
-      const segment = segments[n]
-      if (segment === undefined) break
-      const stop = Math.min(end, segment.end)
-      const part = await this.#readSegment(segment, at - segment.start, stop - segment.start)
-      parts.push(part)
-      at += part.length
-      if (at < stop) return { bytes: joined(parts), certain: false }
-    }
-    if (at >= end) return { bytes: joined(parts), certain: true }
-    parts.push(await this.#store.readRange(LOG_PATH, at - activeStart, end - activeStart))
-    return { bytes: joined(parts), certain: false }
-  }
-
-  /** As {@link #readIn}, into a buffer. */
   async #readInto(
     { segments, activeStart }: Layout,
     start: number,
@@ -390,11 +366,6 @@ function byFile({ segments, activeStart }: Layout, ranges: readonly ByteRange[])
     else files.push({ path, start, end, parts: [part] })
   }
   return files
-}
-
-function joined(parts: readonly Uint8Array[]): Uint8Array {
-  const [only] = parts
-  return parts.length === 1 && only !== undefined ? only : concatBytes(parts)
 }
 
 /** What to throw when a sealed segment is not where the lines before it end. */

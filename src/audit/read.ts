@@ -46,8 +46,16 @@ export async function* readBatches(
   for await (const batch of readParsed(files, extent, range)) yield batch.entries()
 }
 
-/** The same, for whoever wants nothing but the records. */
-export async function* readParsed(
+/** Every record that is there when the reading starts. In memory, all of them. */
+export async function readRecords(files: LogFiles, extent: LogExtent): Promise<AuditRecord[]> {
+  const records: AuditRecord[] = []
+  for await (const batch of readParsed(files, extent, { from: 0, to: extent.size })) {
+    for (const record of batch.records) records.push(record)
+  }
+  return records
+}
+
+async function* readParsed(
   files: LogFiles,
   extent: LogExtent,
   range: ReadRange,
@@ -154,7 +162,7 @@ function blockOf(framed: Buffer, firstIndex: number, offset: number): LineBlock 
 const SLICE_BYTES = 64 * 1024
 
 /** Records that follow one another, parsed. */
-export interface ParsedBatch {
+interface ParsedBatch {
   readonly records: readonly AuditRecord[]
   entries(): readonly LogEntry[]
 }

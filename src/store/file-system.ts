@@ -140,16 +140,18 @@ export async function readBytes(fs: FileSystem, fd: number, start: number, end: 
   return got < bytes.length ? bytes.slice(0, got) : bytes
 }
 
-/** Fills `into` from `start` on. @returns how many bytes there were. */
+/** Fills `into` from `start` on, as far as `size`, where the file ends for a reader. @returns how many bytes there were. */
 export async function fillBytes(
   fs: FileSystem,
   fd: number,
   start: number,
   into: Uint8Array,
+  size: number = Infinity,
 ): Promise<number> {
+  const wanted = Math.max(0, Math.min(into.length, size - start))
   let done = 0
-  while (done < into.length) {
-    const got = await fs.read(fd, into, done, Math.min(into.length - done, MAX_READ_BYTES), start + done)
+  while (done < wanted) {
+    const got = await fs.read(fd, into, done, Math.min(wanted - done, MAX_READ_BYTES), start + done)
     if (got === 0) break
     done += got
   }

@@ -152,13 +152,9 @@ export class FileStore implements KnowledgeStore {
   async readInto(path: string, start: number, into: Uint8Array): Promise<number> {
     checkBytes("start", start)
     const normal = this.#enter(normaliseFilePath(path))
-    const { fs } = this.#tree
-    const got = await this.#doing(`read ${normal}`, () =>
-      this.#withFile(normal, (fd, size) =>
-        fillBytes(fs, fd, start, into.subarray(0, Math.max(0, Math.min(into.length, size - start)))),
-      ),
-    )
-    return got ?? 0
+    const fill = (fd: number, size: number): Promise<number> =>
+      fillBytes(this.#tree.fs, fd, start, into, size)
+    return (await this.#doing(`read ${normal}`, () => this.#withFile(normal, fill))) ?? 0
   }
 
   async write(path: string, content: Uint8Array | string): Promise<void> {
