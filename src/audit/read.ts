@@ -4,6 +4,7 @@ import { parseJoinedLines } from "../core/line.ts"
 import { checkedEntryOf, ParsedEntry } from "./entry.ts"
 import type { LogExtent } from "./extent.ts"
 import { Flattened } from "./flattened.ts"
+import { LineReader } from "./line-reader.ts"
 import type { LogFiles } from "./log-files.ts"
 import type { AuditRecord, LogEntry } from "./types.ts"
 
@@ -65,7 +66,7 @@ async function* readParsed(
   }
 }
 
-/** Whole lines, as they lie in the log. Good until the next block is asked for: the buffer is used again. */
+/** Whole lines, as they lie in the log. Good until the next block is asked for: its buffer is used again. */
 export interface LineBlock {
   readonly firstIndex: number
   readonly offset: number
@@ -87,67 +88,16 @@ export async function* readBlocks(
   if (range.from >= to) return
   const end = to === extent.size ? extent.bytes : extent.ceiling(to).offset
   let { index, offset } = extent.floor(range.from)
-  const reader = new BlockReader(files, end)
-  let reading = reader.read(offset)
+  const reader = new LineReader(files)
+  let reading = reader.read(offset, end, BLOCK_BYTES, index)
   while (index < to && offset < end) {
     range.signal?.throwIfAborted()
-    const framed = await reading
-    const whole = framed.lastIndexOf(NEWLINE)
-    if (whole < 1) {
-      if (offset + framed.length - 1 >= end || framed.length < reader.frameBytes) {
-        throw new TamperedError(
-          `the log ends at byte ${offset + framed.length - 1}; it had ${end} bytes and ${extent.size} records`,
-          index,
-          offset,
-        )
-      }
-      reader.grow()
-      reading = reader.read(offset)
-      continue
-    }
-    const block = blockOf(framed.subarray(0, whole + 1), index, offset)
+    const block = blockOf(await reading, index, offset)
     index += block.ends.length
-    offset += whole
+    offset += block.bytes.length
     // The disk, or the thread that asks it, works while these lines are looked at.
-    if (index < to && offset < end) reading = reader.read(offset)
+    if (index < to && offset < end) reading = reader.read(offset, end, BLOCK_BYTES, index)
     yield block
-  }
-}
-
-/** Two buffers in turn: one is filled while the other is looked at. New ones for every read would cost more than the read. */
-class BlockReader {
-  readonly #files: LogFiles
-  readonly #end: number
-  #bytes = BLOCK_BYTES
-  #free: Buffer[] = []
-
-  constructor(files: LogFiles, end: number) {
-    this.#files = files
-    this.#end = end
-  }
-
-  /** Of a whole block, with the byte before it. */
-  get frameBytes(): number {
-    return this.#bytes + 1
-  }
-
-  /** The next bytes, after one that means nothing. What the read before the last gave is overwritten. */
-  read(offset: number): Promise<Buffer> {
-    const length = Math.min(this.#bytes, this.#end - offset) + 1
-    const kept = this.#free.length === 2 ? this.#free.shift() : undefined
-    const buffer = kept !== undefined && kept.length >= length ? kept : Buffer.allocUnsafeSlow(length)
-    this.#free.push(buffer)
-    const reading = this.#files
-      .readInto(offset, buffer.subarray(1, length))
-      .then((got) => buffer.subarray(0, got + 1))
-    // Awaited in its turn, or never; until then its failure is nobody's.
-    reading.catch(() => {})
-    return reading
-  }
-
-  /** A line is longer than a block. */
-  grow(): void {
-    this.#bytes *= 2
   }
 }
 

@@ -10,7 +10,7 @@ import { fetchRows } from "./fetch.ts"
 import { DamagedBlock } from "./file.ts"
 import type { Piece } from "./log-index.ts"
 import { needlesOf } from "./needles.ts"
-import { scan } from "./scan.ts"
+import { Scanner } from "./scan.ts"
 import type { SearchedLog } from "./search.ts"
 import { findExtremes } from "./extremes.ts"
 import { positionOf, planFilter, selectRows } from "./select.ts"
@@ -31,9 +31,10 @@ export async function countLog(
   const plan = planFilter(filter, index.fields)
   const needles = needlesOf(plan, filter, index.fields)
   const counted: Block[] = []
+  const scanner = new Scanner(files, extent)
   const work = { scanned: 0 }
   const read = async ({ from, to }: Piece): Promise<void> => {
-    for await (const entries of scan(files, extent, { from, to, order: "asc", signal }, needles, work)) {
+    for await (const entries of scanner.scan({ from, to, order: "asc", signal }, needles, work)) {
       for (const entry of entries) if (lets(entry)) tally.add(entry)
     }
   }

@@ -3,7 +3,7 @@ import type { Tally } from "../stats.ts"
 import type { Block } from "./block.ts"
 import { fetchRows } from "./fetch.ts"
 import { DamagedBlock } from "./file.ts"
-import { scan } from "./scan.ts"
+import { Scanner } from "./scan.ts"
 import type { SearchedLog } from "./search.ts"
 import { positionOf, selectRows } from "./select.ts"
 import type { Plan } from "./select.ts"
@@ -72,7 +72,8 @@ async function readTimes({ log, lets, tally }: Counting, block: Block, error: un
   log.index.drop(block, error)
   const { firstIndex: from, count } = block.header
   const range = { from, to: from + count, order: "asc", signal: undefined } as const
-  for await (const entries of scan(log.files, log.extent, range, undefined, { scanned: 0 })) {
+  const scanner = new Scanner(log.files, log.extent)
+  for await (const entries of scanner.scan(range, undefined, { scanned: 0 })) {
     for (const entry of entries) if (lets(entry)) tally.see(entry)
   }
   return block

@@ -1,13 +1,14 @@
-import { TamperedError } from "../../core/errors.ts"
 import type { LogExtent } from "../extent.ts"
 import type { LogFiles } from "../log-files.ts"
-import { checkedEntry, countLines, view } from "../read.ts"
+import { TamperedError } from "../../core/errors.ts"
+import { LineReader } from "../line-reader.ts"
+import { checkedEntry, countLines } from "../read.ts"
 import type { LogEntry } from "../types.ts"
 import { linesWith } from "./needles.ts"
 import type { Needles } from "./needles.ts"
 
-/** Bytes of the first read: a page of a common kind needs no more. Each read is twice the one before. */
-const FIRST_READ_BYTES = 64 * 1024
+/** Bytes of the first read, about: a page of a common kind needs no more. Each read is twice the one before. */
+const FIRST_READ_BYTES = 256 * 1024
 const READ_BYTES = 1024 * 1024
 const NEWLINE = 0x0a
 
@@ -20,105 +21,107 @@ export interface ScanRange {
   readonly signal: AbortSignal | undefined
 }
 
-/**
- * The entries `[from, to)` whose lines hold a needle, by looking at the raw bytes; some at a time, in either order.
- *
- * Only lines with a needle become text. That makes it as fast as `grep`, and blind to damage in all other lines.
- *
- * @param work is told how many records were passed over
- * @throws TamperedError at a line with a needle that is not a record; the signal's reason
- */
-export async function* scan(
-  files: LogFiles,
-  extent: LogExtent,
-  range: ScanRange,
-  needles: Needles,
-  work: { scanned: number },
-): AsyncGenerator<LogEntry[], void, undefined> {
-  if (range.order === "asc") {
-    yield* scanForwards(files, extent, range, needles, work)
-    return
+/** Looks for lines among the raw bytes of a log. One for each search, which keeps its buffers from one range to the next. */
+export class Scanner {
+  readonly #extent: LogExtent
+  readonly #reader: LineReader
+  #readBytes = FIRST_READ_BYTES
+
+  constructor(files: LogFiles, extent: LogExtent) {
+    this.#extent = extent
+    this.#reader = new LineReader(files)
   }
-  let to = range.to
-  while (to > range.from) {
-    const from = Math.max(range.from, extent.floor(to - 1).index)
-    const stretch: LogEntry[] = []
-    for await (const entries of scanForwards(files, extent, { ...range, from, to }, needles, work)) {
-      stretch.push(...entries)
+
+  /**
+   * The entries `[from, to)` whose lines hold a needle, by looking at the raw bytes; some at a time, in either order.
+   *
+   * Only lines with a needle become text. That makes it as fast as `grep`, and blind to damage in all other lines.
+   *
+   * @param work is told how many records were passed over
+   * @throws TamperedError at a line with a needle that is not a record; the signal's reason
+   */
+  async *scan(
+    range: ScanRange,
+    needles: Needles,
+    work: { scanned: number },
+  ): AsyncGenerator<LogEntry[], void, undefined> {
+    if (range.order === "asc") {
+      yield* this.#forwards(range, needles, work)
+      return
     }
-    yield stretch.reverse()
-    to = from
+    let to = range.to
+    while (to > range.from) {
+      const from = Math.max(range.from, this.#extent.floor(to - 1).index)
+      const stretch: LogEntry[] = []
+      for await (const entries of this.#forwards({ ...range, from, to }, needles, work)) {
+        stretch.push(...entries)
+      }
+      yield stretch.reverse()
+      to = from
+    }
+  }
+
+  async *#forwards(
+    { from, to, signal }: ScanRange,
+    needles: Needles,
+    work: { scanned: number },
+  ): AsyncGenerator<LogEntry[], void, undefined> {
+    if (from >= to) return
+    const extent = this.#extent
+    const end = to === extent.size ? { index: to, offset: extent.bytes } : extent.ceiling(to)
+    let piece = this.#pieceFrom(extent.floor(from), end)
+    let reading = this.#read(piece)
+    for (;;) {
+      signal?.throwIfAborted()
+      const lines = (await reading).subarray(1)
+      const { start, next } = piece
+      if (lines.length !== next.offset - start.offset) {
+        throw new TamperedError(`no line starts at byte ${next.offset}`, start.index, next.offset)
+      }
+      const isLast = next.offset >= end.offset
+      // The next piece is read while this one is searched.
+      if (!isLast) reading = this.#read((piece = this.#pieceFrom(next, end)))
+      const entries: LogEntry[] = []
+      /** A place that is known: this many records lie before this byte. */
+      let known = start
+      for (const [at, stop] of needles === undefined ? allLines(lines) : linesWith(lines, needles)) {
+        const offset = start.offset + at
+        const noted = extent.floorOfOffset(offset)
+        if (noted.offset > known.offset) known = noted
+        const passed = countLines(lines.subarray(known.offset - start.offset, at))
+        known = { index: known.index + passed, offset }
+        if (known.index < from) continue
+        if (known.index >= to) break
+        entries.push(checkedEntry(lines.subarray(at, stop), known.index, offset))
+      }
+      work.scanned += Math.min(to, next.index) - Math.max(from, start.index)
+      if (entries.length > 0) yield entries
+      if (isLast) return
+    }
+  }
+
+  /** Between places that are known: no line need be counted that holds no needle. */
+  #pieceFrom(start: LinePlace, end: LinePlace): Piece {
+    const noted = this.#extent.floorOfOffset(start.offset + this.#readBytes)
+    const next = noted.offset > start.offset ? noted : this.#extent.ceiling(start.index + 1)
+    this.#readBytes = Math.min(2 * this.#readBytes, READ_BYTES)
+    return { start, next: next.offset < end.offset ? next : end }
+  }
+
+  #read({ start, next }: Piece): Promise<Buffer> {
+    return this.#reader.read(start.offset, next.offset, next.offset - start.offset, start.index)
   }
 }
 
-async function* scanForwards(
-  files: LogFiles,
-  extent: LogExtent,
-  { from, to, signal }: ScanRange,
-  needles: Needles,
-  work: { scanned: number },
-): AsyncGenerator<LogEntry[], void, undefined> {
-  if (from >= to) return
-  const end = to === extent.size ? extent.bytes : extent.ceiling(to).offset
-  /** A place that is known: this many records lie before this byte. */
-  let known = extent.floor(from)
-  let offset = known.offset
-  let size = FIRST_READ_BYTES
-  let reading = wholeLines(files, offset, end, known.index, size)
-  while (offset < end) {
-    signal?.throwIfAborted()
-    const lines = await reading
-    const base = offset
-    const first = Math.max(from, known.index)
-    offset += lines.length
-    // The next piece is read while this one is searched.
-    if (offset < end) {
-      size = Math.min(2 * size, READ_BYTES)
-      reading = wholeLines(files, offset, end, known.index, size)
-      reading.catch(() => {})
-    }
-    const entries: LogEntry[] = []
-    /** Moves what is known to the line at `position`. */
-    const indexAt = (position: number): number => {
-      const noted = extent.floorOfOffset(base + position)
-      if (noted.offset > known.offset && noted.offset >= base) known = noted
-      const passed = countLines(lines.subarray(known.offset - base, position))
-      known = { index: known.index + passed, offset: base + position }
-      return known.index
-    }
-    for (const [start, stop] of needles === undefined ? allLines(lines) : linesWith(lines, needles)) {
-      const index = indexAt(start)
-      if (index < from) continue
-      if (index >= to) break
-      entries.push(checkedEntry(lines.subarray(start, stop), index, base + start))
-    }
-    const next = indexAt(lines.length)
-    work.scanned += Math.max(0, Math.min(to, next) - first)
-    if (entries.length > 0) yield entries
-    if (next >= to) return
-  }
+/** Where a line starts. */
+interface LinePlace {
+  readonly index: number
+  readonly offset: number
 }
 
-/** Lines from `offset` on, at least one, with the last newline. */
-async function wholeLines(
-  files: LogFiles,
-  offset: number,
-  end: number,
-  index: number,
-  about: number,
-): Promise<Buffer> {
-  for (let size = about; ; size *= 2) {
-    const bytes = view(await files.read(offset, Math.min(end, offset + size)))
-    const whole = bytes.lastIndexOf(NEWLINE) + 1
-    if (whole > 0) return bytes.subarray(0, whole)
-    if (bytes.length < size) {
-      throw new TamperedError(
-        `the log ends at byte ${offset + bytes.length}; it had ${end} bytes`,
-        index,
-        offset,
-      )
-    }
-  }
+interface Piece {
+  readonly start: LinePlace
+  readonly next: LinePlace
 }
 
 function* allLines(lines: Buffer): Generator<[number, number]> {

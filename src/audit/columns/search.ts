@@ -7,7 +7,7 @@ import { DamagedBlock } from "./file.ts"
 import type { LogIndex, Piece } from "./log-index.ts"
 import { needlesOf } from "./needles.ts"
 import type { Needles } from "./needles.ts"
-import { scan } from "./scan.ts"
+import { Scanner } from "./scan.ts"
 import { positionOf, planFilter, selectRows } from "./select.ts"
 import type { Plan } from "./select.ts"
 import type { Block } from "./block.ts"
@@ -47,12 +47,13 @@ export async function* search(
   const lets = compileFilter(filter)
   const plan = planFilter(filter, log.index.fields)
   const needles = needlesOf(plan, filter, log.index.fields)
+  const scanner = new Scanner(log.files, log.extent)
   for await (let piece of log.index.pieces(options.from, options.to, order)) {
     signal?.throwIfAborted()
     const { block } = piece
     if (block !== undefined) {
       try {
-        for await (const entries of searchBlock(log, options, { ...piece, block }, plan, needles)) {
+        for await (const entries of searchBlock(log, scanner, options, { ...piece, block }, plan, needles)) {
           const last = entries.at(-1)
           if (last === undefined) continue
           yield entries.filter(lets)
@@ -64,19 +65,9 @@ export async function* search(
         log.index.drop(block, error)
       }
     }
-    yield* scanned(log, options, piece, needles, lets)
-  }
-}
-
-async function* scanned(
-  log: SearchedLog,
-  { order, signal, work }: Search,
-  { from, to }: Piece,
-  needles: Needles,
-  lets: (entry: LogEntry) => boolean,
-): AsyncGenerator<LogEntry[], void, undefined> {
-  for await (const entries of scan(log.files, log.extent, { from, to, order, signal }, needles, work)) {
-    yield entries.filter(lets)
+    const { from, to } = piece
+    const range = { from, to, order, signal }
+    for await (const entries of scanner.scan(range, needles, options.work)) yield entries.filter(lets)
   }
 }
 
@@ -88,7 +79,8 @@ const LARGEST_BATCH = 1024
 
 /** The candidates of a block's piece, untested, some at a time. */
 async function* searchBlock(
-  { files, extent }: SearchedLog,
+  { files }: SearchedLog,
+  scanner: Scanner,
   { order, signal, work, demand }: Search,
   { block, from, to }: Piece & { readonly block: Block },
   plan: Plan,
@@ -96,7 +88,7 @@ async function* searchBlock(
 ): AsyncGenerator<LogEntry[], void, undefined> {
   const { rows, exact } = await selectRows(block, plan)
   if (!exact && (rows === undefined || rows.length > block.count * MOST)) {
-    yield* scan(files, extent, { from, to, order, signal }, needles, work)
+    yield* scanner.scan({ from, to, order, signal }, needles, work)
     return
   }
   const { firstIndex } = block.header
