@@ -159,9 +159,7 @@ export class LogExtent {
     }
     this.#recent.push(batch)
     this.#recentBytes += batch.bytes.length
-    let drop = 0
-    while (this.#recentBytes > RECENT_BYTES) this.#recentBytes -= this.#recent[drop++]?.bytes.length ?? 0
-    if (drop > 0) this.#recent.splice(0, drop)
+    while (this.#recentBytes > RECENT_BYTES) this.#recentBytes -= this.#recent.shift()?.bytes.length ?? 0
   }
 }
 

@@ -34,7 +34,7 @@ export class Staging {
 
   /** A copy of what waits; the staging is empty afterwards. */
   take(): Buffer {
-    const bytes = Buffer.allocUnsafeSlow(this.#used)
+    const bytes = Buffer.allocUnsafe(this.#used)
     this.#buffer.copy(bytes, 0, 0, this.#used)
     this.#used = 0
     return bytes

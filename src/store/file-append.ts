@@ -48,21 +48,22 @@ export class Appends {
     this.#listeners = listeners
   }
 
-  /** `path` is normal. Text is encoded when the group is written; bytes are copied now, they are the caller's. */
+  /** `path` is normal. Text is encoded when the group is written; bytes are copied unless they are written at once. */
   append(path: string, content: Uint8Array | string): Promise<number> {
     const bytes = typeof content === "string" ? Buffer.byteLength(content) : content.length
-    const kept = typeof content === "string" ? content : Buffer.from(content)
     return new Promise((resolve, reject) => {
-      const one: Pending = { content: kept, bytes, resolve, reject }
+      const one = new Pending(content, bytes, resolve, reject)
       const gathering = this.#gathering.get(path)
       if (gathering !== undefined && gathering.hasRoomFor(bytes) && this.#turns.isFree(path)) {
         gathering.add(one)
+        one.keep()
         return
       }
       const group = new Group()
       group.add(one)
       this.#gathering.set(path, group)
       void this.#turns.take([path], () => this.#commit(path, group))
+      if (!group.isEncoded) one.keep()
     })
   }
 
@@ -225,17 +226,37 @@ class OpenFile {
 
 export type { OpenFile }
 
-interface Pending {
-  readonly content: Uint8Array | string
+class Pending {
+  /** The caller's own until {@link keep}. */
+  content: Uint8Array | string
   readonly bytes: number
-  resolve(offset: number): void
-  reject(error: unknown): void
+  readonly resolve: (offset: number) => void
+  readonly reject: (error: unknown) => void
+
+  constructor(
+    content: Uint8Array | string,
+    bytes: number,
+    resolve: (offset: number) => void,
+    reject: (error: unknown) => void,
+  ) {
+    this.content = content
+    this.bytes = bytes
+    this.resolve = resolve
+    this.reject = reject
+  }
+
+  /** The call returns, and its caller may use the buffer for something else. */
+  keep(): void {
+    if (typeof this.content !== "string") this.content = Buffer.from(this.content)
+  }
 }
 
 /** Appends that share their fate, in the order of the calls. */
 class Group {
   readonly #all: Pending[] = []
   bytes = 0
+  /** It is on its way to the disk, and what it was made of is of no more use. */
+  isEncoded = false
 
   hasRoomFor(bytes: number): boolean {
     return this.bytes + bytes <= MAX_GROUP_BYTES
@@ -247,6 +268,7 @@ class Group {
   }
 
   encode(): Uint8Array {
+    this.isEncoded = true
     const [only] = this.#all
     if (this.#all.length === 1 && only !== undefined && typeof only.content !== "string") return only.content
     const all = Buffer.allocUnsafe(this.bytes)
