@@ -15,6 +15,8 @@ export interface Result {
   readonly median: number
   readonly low: number
   readonly high: number
+  /** Of each round, in turn; there for whatever {@link measure} measured. */
+  readonly rounds?: readonly number[]
 }
 
 /** Alternating rounds, so that whatever else the machine does falls on all alike. */
@@ -31,15 +33,22 @@ export async function measure(
     }
   }
   return contenders.map(({ name, promise }, i) => {
-    const sorted = (rates[i] ?? []).toSorted((a, b) => a - b)
-    return {
-      name,
-      promise,
-      median: sorted[Math.floor(sorted.length / 2)] ?? 0,
-      low: sorted[0] ?? 0,
-      high: sorted.at(-1) ?? 0,
-    }
+    const rounds = rates[i] ?? []
+    const sorted = rounds.toSorted((a, b) => a - b)
+    return { name, promise, median: median(rounds), low: sorted[0] ?? 0, high: sorted.at(-1) ?? 0, rounds }
   })
+}
+
+/** The upper one of two. */
+export function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0
+}
+
+/** The median of the ratios of each round: what slows the machine for a minute slows both. */
+export function ratioOf(a: Result | undefined, b: Result | undefined): number {
+  if (a?.rounds === undefined || b?.rounds === undefined) return NaN
+  const { rounds } = b
+  return median(a.rounds.map((value, round) => value / (rounds[round] ?? NaN)))
 }
 
 /** Repeats `batch` until the time is up. @returns things per second. */

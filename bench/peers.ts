@@ -13,7 +13,7 @@ import { keepInFlight } from "./measure.ts"
 import type { Contender } from "./measure.ts"
 
 /** Resolves once the record is there, by the peer's promise. */
-interface Opened {
+export interface Opened {
   put(n: number): Promise<unknown>
   close(): Promise<unknown>
 }
@@ -30,18 +30,8 @@ export function peers(
     name: string,
     promise: Contender["promise"],
     open: (dir: string) => Promise<Opened>,
-  ): Contender => ({
-    name: `${name} ${versionOf(name.split(",")[0] ?? name)}`,
-    promise,
-    async run(milliseconds) {
-      const dir = mkdtempSync(join(place, "peer-"))
-      const peer = await open(dir)
-      const rate = await keepInFlight(milliseconds, inFlight, (n) => peer.put(n))
-      await peer.close()
-      rmSync(dir, { recursive: true })
-      return rate
-    },
-  })
+  ): Contender =>
+    contenderOf(place, inFlight, `${name} ${versionOf(name.split(",")[0] ?? name)}`, promise, open)
   const text = (n: number): string => JSON.stringify(record(n))
   const all: [string, Contender][] = [
     [
@@ -92,6 +82,28 @@ export function peers(
     ],
   ]
   return all.filter(([name]) => isInstalled(name)).map(([, one]) => one)
+}
+
+/** Opens a peer in a folder of its own for each run. */
+export function contenderOf(
+  place: string,
+  inFlight: number,
+  name: string,
+  promise: Contender["promise"],
+  open: (dir: string) => Promise<Opened>,
+): Contender {
+  return {
+    name,
+    promise,
+    async run(milliseconds) {
+      const dir = mkdtempSync(join(place, "peer-"))
+      const peer = await open(dir)
+      const rate = await keepInFlight(milliseconds, inFlight, (n) => peer.put(n))
+      await peer.close()
+      rmSync(dir, { recursive: true })
+      return rate
+    },
+  }
 }
 
 async function openLevel(dir: string, text: (n: number) => string, sync: boolean): Promise<Opened> {
@@ -159,7 +171,7 @@ interface Winston {
   }
 }
 
-function isInstalled(name: string): boolean {
+export function isInstalled(name: string): boolean {
   return existsSync(new URL(`./node_modules/${name}/package.json`, import.meta.url))
 }
 
@@ -168,6 +180,6 @@ function versionOf(name: string): string {
   return (require(`./node_modules/${name}/package.json`) as { version: string }).version
 }
 
-async function load<T>(name: string): Promise<T> {
+export async function load<T>(name: string): Promise<T> {
   return (await import(pathToFileURL(require.resolve(name)).href)) as T
 }
