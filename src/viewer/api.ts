@@ -1,6 +1,7 @@
 /** How the page asks the service: relative to where the page lies, with the token if there is one, and to be aborted. */
 import { signal } from "@preact/signals"
 import type { Signal } from "@preact/signals"
+import { Connection } from "../client/audit-client/connection.ts"
 import type { Problem } from "../wire/http.ts"
 import { stored, store } from "./storage.ts"
 
@@ -31,6 +32,17 @@ export class ApiError extends Error {
     this.hint = problem.hint ?? ""
   }
 }
+
+/** The same service for the parts that the page shares with programs: they check what they are told. */
+export const connection: Connection = new Connection(new URL(".", document.baseURI).href, {
+  fetch: async (input, init) => {
+    const headers = new Headers(init.headers)
+    if (token.peek() !== "") headers.set("authorization", `Bearer ${token.peek()}`)
+    const response = await fetch(input, { ...init, headers })
+    if (response.status === 401) isRefused.value = true
+    return response
+  },
+})
 
 export type Params = readonly (readonly [string, string])[]
 

@@ -1,10 +1,10 @@
 /** The one connection of the page to the service: who serves, what is signed, who is called what. */
 import { computed, signal } from "@preact/signals"
 import type { ReadonlySignal, Signal } from "@preact/signals"
+import { serviceReader } from "../client/audit-client/log-reader.ts"
 import { systemClock, systemTimers } from "../core/index.ts"
-import { MAX_KEY_CHANGES, SIGNING_KEY_SET } from "../core/key-change.ts"
 import type { AgentsPage, ChannelsPage, RecordsPage, ServiceAnswer } from "../wire/http.ts"
-import { ApiError, ask, askBytes, askJson } from "./api.ts"
+import { ApiError, askJson, connection } from "./api.ts"
 import { learn, learnNames, learnTypes, service } from "./state.ts"
 import { store, stored } from "./storage.ts"
 import { T } from "./texts.ts"
@@ -35,22 +35,15 @@ export function memory(): TrustMemory | undefined {
   return parseMemory(stored(MEMORY_KEY))
 }
 
+const reader = serviceReader(connection)
+
 export const trust: Trust = new Trust({
-  // A log without a ledger has none: asking again and again would fill the browser's console with refusals.
-  fetchCheckpoint: async () =>
-    service.peek()?.origin === null
-      ? undefined
-      : await orNothing(
-          async () => await (await ask("checkpoint", [], { cache: "no-store", accept: "*/*" })).text(),
-        ),
-  fetchTile: async (path) => await orNothing(async () => await askBytes(path)),
-  fetchKey: async () => (await serviceAnswer()).vkey ?? undefined,
-  fetchKeyChanges: async () => {
-    const params = [
-      ["kind", SIGNING_KEY_SET],
-      ["limit", String(MAX_KEY_CHANGES)],
-    ] as const
-    return (await askJson<RecordsPage>("v1/records", params)).records
+  reader: {
+    ...reader,
+    // A log without a ledger has none: asking again and again would fill the browser's console with refusals.
+    checkpoint: async (signal) =>
+      service.peek()?.origin === null ? undefined : await reader.checkpoint(signal),
+    key: async () => (await serviceAnswer()).vkey ?? undefined,
   },
   load: memory,
   save: (next) => store(MEMORY_KEY, JSON.stringify(next)),

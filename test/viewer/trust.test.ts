@@ -8,12 +8,15 @@ import {
   generateSignerKey,
   logPolicy,
   checkProofFile,
+  NotFoundError,
+  StoreUnavailableError,
   parseForkEvidence,
   parseProofFile,
   parseTilePath,
   parseVerifierKey,
   systemRandom,
 } from "../../src/core/index.ts"
+import type { LogReader } from "../../src/client/audit-client/log-reader.ts"
 import type { SignerKey } from "../../src/core/index.ts"
 import { signKeyChange } from "../../src/core/key-change.ts"
 import { MemoryStore, readText } from "../../src/store/index.ts"
@@ -50,12 +53,21 @@ class World {
     return (await storedTiles(this.store)([parseTilePath(path)]))[0]
   }
 
-  ports(changes: Partial<TrustPorts> = {}): TrustPorts {
+  /** @param lies what the service says instead. */
+  ports(lies: Partial<LogReader> = {}, changes: Partial<TrustPorts> = {}): TrustPorts {
     return {
-      fetchCheckpoint: async () => await readText(this.store, "/audit/checkpoint"),
-      fetchTile: async (path) => await this.tile(path),
-      fetchKey: async () => formatVerifierKey(this.signer),
-      fetchKeyChanges: async () => [],
+      reader: {
+        checkpoint: async () => await readText(this.store, "/audit/checkpoint"),
+        tile: async (path) => {
+          const found = await this.tile(path)
+          if (found === undefined) throw new NotFoundError(`there is no ${path}`)
+          return found
+        },
+        key: async () => formatVerifierKey(this.signer),
+        keyChanges: async () => [],
+        covering: () => Promise.reject(new NotFoundError("none")),
+        ...lies,
+      },
       load: () => this.memory,
       save: (memory) => {
         this.memory = memory
@@ -107,7 +119,7 @@ describe("an honest service", () => {
     await log.append({ at: AT, kind: "noted" })
     await log.checkpoint()
     const ports = (signature: string): TrustPorts =>
-      world.ports({ fetchKeyChanges: async () => [{ index: 3, record: { ...record, signature } }] })
+      world.ports({ keyChanges: async () => [{ index: 3, record: { ...record, signature } }] })
 
     const forged = new Trust(ports(signKeyChange(next, signer).signature))
     await forged.refresh()
@@ -126,10 +138,37 @@ describe("an honest service", () => {
     expect(await new Trust(world.ports()).prove(3, utf8("{}"))).toEqual({ status: "pending", size: 3 })
   })
 
+  test("that does not answer is neither trusted nor refused, and is believed again when it does", async () => {
+    const world = new World()
+    await world.grow(3)
+    let isThere = true
+    const checkpoint = async (): Promise<string | undefined> => {
+      if (!isThere) throw new StoreUnavailableError("no answer")
+      return await world.ports().reader.checkpoint()
+    }
+    const trust = new Trust(world.ports({ checkpoint }))
+    await trust.refresh()
+    isThere = false
+    await expect(trust.refresh()).rejects.toThrow("no answer")
+    expect(trust.state).toMatchObject({ status: "verified", head: { size: 3 } })
+    isThere = true
+    await world.grow(2)
+    await trust.refresh()
+    expect(trust.state).toMatchObject({ status: "verified", head: { size: 5 } })
+  })
+
+  test("without a tile is one that cannot prove, not one that lies", async () => {
+    const world = new World()
+    await world.grow(300)
+    const tile = (): Promise<Uint8Array> => Promise.reject(new NotFoundError("no such tile"))
+    const state = await new Trust(world.ports({ tile })).prove(17, utf8(world.lines[17] ?? ""))
+    expect(state).toEqual({ status: "unprovable", because: "no such tile" })
+  })
+
   test("a checkpoint that the tail told late is no rollback", async () => {
     const world = new World()
     await world.grow(3)
-    const early = await world.ports().fetchCheckpoint()
+    const early = await world.ports().reader.checkpoint()
     await world.grow(3)
     const trust = new Trust(world.ports())
     await trust.refresh()
@@ -149,11 +188,11 @@ describe("a service that lies", () => {
   test("about a line and its tile", async () => {
     const world = new World()
     await world.grow(300)
-    const flipped = async (path: string): Promise<Uint8Array | undefined> => {
-      const bytes = await world.tile(path)
-      return bytes?.map((byte, i) => (i === 40 ? byte ^ 1 : byte))
+    const flipped = async (path: string): Promise<Uint8Array> => {
+      const bytes = (await world.tile(path)) ?? new Uint8Array()
+      return bytes.map((byte, i) => (i === 40 ? byte ^ 1 : byte))
     }
-    const trust = new Trust(world.ports({ fetchTile: flipped }))
+    const trust = new Trust(world.ports({ tile: flipped }))
     expect(await trust.prove(17, utf8(world.lines[17] ?? ""))).toMatchObject({ status: "refused" })
   })
 
@@ -192,8 +231,8 @@ describe("a service that lies", () => {
     let server = forked
     const trust = new Trust(
       world.ports({
-        fetchCheckpoint: async () => await server.ports().fetchCheckpoint(),
-        fetchTile: async (path) => await server.tile(path),
+        checkpoint: async () => await server.ports().reader.checkpoint(),
+        tile: async (path) => await server.ports().reader.tile(path),
       }),
     )
     await trust.refresh()
@@ -202,16 +241,54 @@ describe("a service that lies", () => {
     expect(trust.state.status).toBe("refused")
   })
 
+  test("to one window and not to another", async () => {
+    const world = new World()
+    await world.grow(3)
+    const trust = new Trust(world.ports())
+    await trust.refresh()
+    const forked = new World()
+    await forked.grow(3)
+    await forked.grow(4, "other")
+    // The other window continued the three records that both had in common, and wrote down what it was shown.
+    world.memory = undefined
+    await new Trust({
+      ...forked.ports(),
+      load: () => undefined,
+      save: (memory) => (world.memory = memory),
+    }).refresh()
+    await world.grow(2)
+    await trust.refresh()
+    expect(trust.state).toMatchObject({ status: "refused" })
+  })
+
+  test("where the browser stores nothing, by another key in the same visit", async () => {
+    const world = new World()
+    await world.grow(3)
+    const other = new World(generateSignerKey("log.example", "log", systemRandom))
+    await other.grow(5)
+    let server = world
+    const lies: Partial<LogReader> = {
+      checkpoint: async () => await server.ports().reader.checkpoint(),
+      tile: async (path) => await server.ports().reader.tile(path),
+      key: async () => formatVerifierKey(server.signer),
+    }
+    const trust = new Trust(world.ports(lies, { load: () => undefined, save: () => {} }))
+    await trust.refresh()
+    server = other
+    await trust.refresh()
+    expect(trust.state).toMatchObject({ status: "refused", because: "no known key has signed the note" })
+  })
+
   test("by showing an older log, or none", async () => {
     const world = new World()
     await world.grow(3)
-    const early = await world.ports().fetchCheckpoint()
+    const early = await world.ports().reader.checkpoint()
     await world.grow(3)
     await new Trust(world.ports()).refresh()
-    const rolledBack = new Trust(world.ports({ fetchCheckpoint: async () => early }))
+    const rolledBack = new Trust(world.ports({ checkpoint: async () => early }))
     await rolledBack.refresh()
     expect(rolledBack.state.status).toBe("refused")
-    const silent = new Trust(world.ports({ fetchCheckpoint: async () => undefined }))
+    const silent = new Trust(world.ports({ checkpoint: async () => undefined }))
     await silent.refresh()
     expect(silent.state.status).toBe("refused")
   })

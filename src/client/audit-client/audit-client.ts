@@ -28,6 +28,7 @@ import type {
 } from "../../wire/http.ts"
 import { Connection, unreachable, type Fetch } from "./connection.ts"
 import { parseEvents, type StreamEvent } from "./events.ts"
+import { serviceReader } from "./log-reader.ts"
 import { TailVerifier, type Received } from "./tail-verifier.ts"
 import { Silence } from "./silence.ts"
 import { decodeLine, TrustedLog, type TrustedHead } from "./trusted-log.ts"
@@ -96,7 +97,7 @@ export class AuditClient {
       throw new InvalidInputError("both keys and a policy are given: a policy names its logs' keys")
     }
     this.#connection = new Connection(url, options)
-    this.#log = new TrustedLog(this.#connection, {
+    this.#log = new TrustedLog(serviceReader(this.#connection), {
       policy: policy ?? (keys === undefined ? undefined : logPolicy(keys)),
       known,
     })
@@ -110,7 +111,7 @@ export class AuditClient {
 
   /** Asks for the newest checkpoint, and holds it against everything before. */
   async refresh(signal?: AbortSignal): Promise<TrustedHead> {
-    return await this.#log.advance(await this.#connection.text("/checkpoint", signal), signal)
+    return await this.#log.refresh(signal)
   }
 
   /** One record, proved. @throws NotFoundError. */

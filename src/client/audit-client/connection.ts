@@ -46,8 +46,11 @@ export class Connection {
     throw await errorOf(response)
   }
 
-  async bytes(path: string, signal?: AbortSignal): Promise<Uint8Array> {
-    const response = await this.request(path, signal === undefined ? {} : { signal })
+  async bytes(path: string, signal?: AbortSignal, cache?: RequestInit["cache"]): Promise<Uint8Array> {
+    const response = await this.request(path, {
+      ...(signal === undefined ? {} : { signal }),
+      ...(cache === undefined ? {} : { cache }),
+    })
     try {
       return await bodyOf(response)
     } catch (cause) {
@@ -57,8 +60,8 @@ export class Connection {
     }
   }
 
-  async text(path: string, signal?: AbortSignal): Promise<string> {
-    return new TextDecoder().decode(await this.bytes(path, signal))
+  async text(path: string, signal?: AbortSignal, cache?: RequestInit["cache"]): Promise<string> {
+    return new TextDecoder().decode(await this.bytes(path, signal, cache))
   }
 
   /** @throws StoreUnavailableError for what is not JSON. */

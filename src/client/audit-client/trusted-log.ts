@@ -1,26 +1,31 @@
 import { equalBytes, utf8, utf8Text } from "../../core/bytes.ts"
 import {
+  BadSignatureError,
+  formatVerifierKey,
   logPolicy,
   NotFoundError,
   openCheckpointBy,
   parseVerifierKey,
   recordIndex,
   tileHashReader,
-  treeHash,
   TamperedError,
   type Hash,
   type LogSize,
   type Policy,
   type ReadHashes,
 } from "../../core/index.ts"
-import { edgeIndexes } from "../../core/merkle.ts"
+import { invariant } from "../../core/errors.ts"
+import { KeyChain } from "../../core/key-change.ts"
+import { checkRecord, edgeIndexes, proveRecord } from "../../core/merkle.ts"
 import { leafHash } from "../../core/merkle-hash.ts"
-import { parseProofFile } from "../../core/proof-file.ts"
+import { formatProofFile } from "../../core/proof-file.ts"
 import { BadProofError } from "../../core/proof-errors.ts"
 import { splitStoredHashIndex, storedHashIndex } from "../../core/stored-hash.ts"
-import { formatTilePath, TILE_WIDTH, type Tile } from "../../core/tile.ts"
-import type { ServiceAnswer } from "../../wire/http.ts"
-import type { Connection } from "./connection.ts"
+import type { Tile } from "../../core/tile.ts"
+import { compareWithMemory } from "../../core/verify-memory.ts"
+import { readHead, type SignedHead } from "../../core/verify-trust.ts"
+import type { LogReader } from "./log-reader.ts"
+import { TileCache } from "./tile-cache.ts"
 
 /** A checkpoint that is signed by whom we believe, and continues every one before it. */
 export interface TrustedHead {
@@ -30,28 +35,48 @@ export interface TrustedHead {
   /** In records. */
   readonly size: LogSize
   readonly root: Hash
+  /** The verifier key that signed it: one that was believed from the start, or one that took over from it. */
+  readonly vkey: string
+  /** Witnesses of the policy that have cosigned it, by their names there, with the time in Unix seconds. */
+  readonly witnesses: ReadonlyMap<string, number>
 }
 
-/** In tiles, 8 KiB each. */
-const MAX_TILES = 512
+/** The log was rewritten or forked: it has signed two histories. */
+export class ForkError extends TamperedError {
+  /** Both checkpoints and what shows that they contradict each other, as `checkForkEvidence` takes it. */
+  readonly evidence: Uint8Array
+
+  constructor(message: string, firstBadIndex: number, evidence: Uint8Array) {
+    super(message, firstBadIndex, 0)
+    this.evidence = evidence
+  }
+}
 
 /**
  * What is believed of the log: a head that only ever moves forward, and hashes that follow from it.
  *
  * Whatever the service says is held against the head; the head is held against the key, and against the head before.
+ * `AuditClient` and the page both believe through this, and through nothing else.
  */
 export class TrustedLog {
-  readonly #connection: Connection
+  readonly #reader: LogReader
+  readonly #tiles: TileCache
   #policy: Policy | undefined
   #head: TrustedHead | undefined
   readonly #known: string | undefined
-  readonly #tiles = new Map<string, Uint8Array>()
+  /** Checkpoints are judged one after another. */
+  #turn: Promise<unknown> = Promise.resolve()
 
+  /**
+   * @param options.policy `undefined`: the key that the service names at first, and no other from then on.
+   * @param options.known a checkpoint that was believed before: what does not continue it is refused.
+   */
   constructor(
-    connection: Connection,
+    reader: LogReader,
     options: { readonly policy: Policy | undefined; readonly known: string | undefined },
   ) {
-    this.#connection = connection
+    this.#reader = reader
+    this.#tiles = new TileCache(reader)
     this.#policy = options.policy
     this.#known = options.known
   }
@@ -61,21 +86,35 @@ export class TrustedLog {
   }
 
   /**
+   * Asks for the newest checkpoint, and takes it for the head.
+   *
+   * An answer that a newer one has overtaken is no rollback: only a second look shows one.
+   *
+   * @throws NotFoundError when the service has none; whatever {@link advance} throws.
+   */
+  async refresh(signal?: AbortSignal): Promise<TrustedHead> {
+    return await this.#inTurn(async () => {
+      const newest = await this.#newest(signal)
+      const next = await this.open(newest, signal)
+      const isOlder = this.#head !== undefined && next.size < this.#head.size
+      return await this.#advance(isOlder ? await this.#newest(signal) : newest, signal)
+    })
+  }
+
+  /**
    * A head that covers `size` records or more; the service is asked for one if need be.
    *
    * @throws NotFoundError when the service has none; whatever {@link advance} throws.
    */
   async covering(size: number, signal?: AbortSignal): Promise<TrustedHead> {
     if (this.#head !== undefined && this.#head.size >= size) return this.#head
-    const newest = await this.#newest(signal)
-    if (newest === undefined && size === 0) throw new NotFoundError("the log has no checkpoint yet")
-    if (newest !== undefined) {
-      const head = await this.advance(newest, signal)
+    try {
+      const head = await this.refresh(signal)
       if (head.size >= size) return head
+    } catch (error) {
+      if (!(error instanceof NotFoundError) || size === 0) throw error
     }
-    // Asking for a proof makes the service sign what it has.
-    const proof = await this.#connection.text(`/v1/records/${size - 1}/proof`, signal)
-    const covering = await this.advance(parseProofFile(proof).checkpoint, signal)
+    const covering = await this.advance(await this.#reader.covering(size - 1, signal), signal)
     if (covering.size >= size) return covering
     throw new BadProofError(`the service shows record ${size - 1}, and no checkpoint that covers it`)
   }
@@ -84,24 +123,51 @@ export class TrustedLog {
    * Takes a checkpoint for the head, if it may be.
    *
    * @throws BadSignatureError when whom we believe did not sign it; TamperedError when it goes back, or does not continue
-   * the head: the log was rewritten or forked, and `firstBadIndex` is where, as exactly as the hashes tell.
+   * the head: the log was rewritten or forked, and `firstBadIndex` is where, as exactly as the hashes tell;
+   * BadProofError when nothing shows that it continues.
    */
   async advance(checkpoint: string, signal?: AbortSignal): Promise<TrustedHead> {
-    const next = await this.#open(checkpoint, signal)
-    const before = this.#head ?? (await this.#remembered(signal))
-    if (before !== undefined) await this.#mustContinue(before, next, signal)
-    this.#head = next
-    return next
+    return await this.#inTurn(() => this.#advance(checkpoint, signal))
   }
 
   /** The same, where the proof is at hand: the caller has checked that `next` continues the head. */
   adopt(next: TrustedHead): void {
-    this.#head = next
+    if (this.#head === undefined || next.size >= this.#head.size) this.#head = next
   }
 
-  /** @throws BadSignatureError. */
+  /**
+   * A checkpoint that was believed elsewhere, by another window say. It and the head must be of one history; the larger
+   * one is the head then.
+   *
+   * @throws what {@link advance} throws.
+   */
+  async meet(checkpoint: string, signal?: AbortSignal): Promise<void> {
+    await this.#inTurn(async () => {
+      const head = this.#head
+      if (checkpoint === head?.checkpoint) return
+      const other = await this.open(checkpoint, signal)
+      if (head === undefined || other.size > head.size) await this.#advance(checkpoint, signal)
+      else await this.#mustContinue(other, head, signal)
+    })
+  }
+
+  /**
+   * Whose it is, and nothing about what was before. Keys that took over from those that are believed are followed.
+   *
+   * @throws BadSignatureError.
+   */
   async open(checkpoint: string, signal?: AbortSignal): Promise<TrustedHead> {
-    return await this.#open(checkpoint, signal)
+    const policy = (this.#policy ??= await this.#firstUse(signal))
+    try {
+      return opened(policy, checkpoint)
+    } catch (error) {
+      if (!(error instanceof BadSignatureError) || error.key !== undefined) throw error
+      const next = await this.#withSuccessors(policy, signal)
+      if (next.logs.length === policy.logs.length) throw error
+      const head = opened(next, checkpoint)
+      this.#policy = next
+      return head
+    }
   }
 
   /**
@@ -125,13 +191,39 @@ export class TrustedLog {
     }
   }
 
+  /**
+   * A proof that others can check, as a tlog-proof file. Made here, out of tiles, and checked before it is returned.
+   *
+   * @param line its exact bytes, without the newline.
+   * @throws BadProofError when it is not the record at that index.
+   */
+  async prove(
+    index: number,
+    line: Uint8Array,
+    head: TrustedHead,
+    signal?: AbortSignal,
+  ): Promise<{ readonly file: string; readonly hashes: number }> {
+    const at = recordIndex(index)
+    try {
+      const proof = await proveRecord(head.size, at, this.hashesOf(head, signal))
+      checkRecord(proof, head.size, head.root, at, leafHash(line))
+      return {
+        file: formatProofFile({ index: at, proof, checkpoint: head.checkpoint }),
+        hashes: proof.length,
+      }
+    } catch (error) {
+      if (error instanceof BadProofError) this.#tiles.clear()
+      throw error
+    }
+  }
+
   /** Hashes of the tree under a head, out of tiles that are checked against its root. */
   hashesOf({ size, root }: TrustedHead, signal?: AbortSignal): ReadHashes {
-    return tileHashReader(size, root, (tiles) => this.#readTiles(tiles, signal))
+    return tileHashReader(size, root, (tiles) => this.#tiles.read(tiles, signal))
   }
 
   async readTiles(tiles: readonly Tile[], signal?: AbortSignal): Promise<readonly Uint8Array[]> {
-    return await this.#readTiles(tiles, signal)
+    return await this.#tiles.read(tiles, signal)
   }
 
   /**
@@ -153,14 +245,25 @@ export class TrustedLog {
     return n * 2 ** level
   }
 
-  /** @returns `undefined` before the first. */
-  async #newest(signal: AbortSignal | undefined): Promise<string | undefined> {
-    try {
-      return await this.#connection.text("/checkpoint", signal)
-    } catch (error) {
-      if (error instanceof NotFoundError) return undefined
-      throw error
-    }
+  async #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#turn.then(work)
+    this.#turn = turn.catch(() => {})
+    return await turn
+  }
+
+  async #advance(checkpoint: string, signal: AbortSignal | undefined): Promise<TrustedHead> {
+    const next = await this.open(checkpoint, signal)
+    const before =
+      this.#head ?? (this.#known === undefined ? undefined : await this.open(this.#known, signal))
+    if (before !== undefined) await this.#mustContinue(before, next, signal)
+    this.#head = next
+    return next
+  }
+
+  async #newest(signal: AbortSignal | undefined): Promise<string> {
+    const newest = await this.#reader.checkpoint(signal)
+    if (newest === undefined) throw new NotFoundError("the log has no checkpoint yet")
+    return newest
   }
 
   async #mustContinue(
@@ -171,38 +274,39 @@ export class TrustedLog {
     if (next.origin !== before.origin) {
       throw new TamperedError(`the log was ${before.origin} and is now ${next.origin}`, 0, 0)
     }
-    if (next.size < before.size) {
-      throw new TamperedError(
-        `the log had ${before.size} records under a signed checkpoint, and the service shows ${next.size}`,
-        next.size,
-        0,
-      )
+    const source = {
+      checkpoint: () => Promise.resolve(undefined),
+      lines: noLines,
+      readTiles: (tiles: readonly Tile[]) => this.#tiles.read(tiles, signal),
     }
-    if (before.size === 0) return
-    const root =
-      next.size === before.size ? next.root : await treeHash(before.size, this.hashesOf(next, signal))
-    if (equalBytes(root, before.root)) return
-    throw new TamperedError(
-      `the checkpoint of ${next.size} records does not continue that of ${before.size}: the log was rewritten or forked`,
-      0,
-      0,
-    )
-  }
-
-  async #open(checkpoint: string, signal: AbortSignal | undefined): Promise<TrustedHead> {
-    const policy = (this.#policy ??= await this.#firstUse(signal))
-    const { origin, size, root } = openCheckpointBy(policy, checkpoint)
-    return { checkpoint, origin, size, root }
-  }
-
-  async #remembered(signal: AbortSignal | undefined): Promise<TrustedHead | undefined> {
-    return this.#known === undefined ? undefined : await this.#open(this.#known, signal)
+    const found = await compareWithMemory(source, signedHead(next), signedHead(before), undefined)
+    switch (found.status) {
+      case "continues":
+        return
+      case "rolled_back":
+        throw new TamperedError(
+          `the log had ${before.size} records under a signed checkpoint, and the service shows ${next.size}`,
+          next.size,
+          0,
+        )
+      case "contradicts":
+        throw new ForkError(
+          `the checkpoint of ${next.size} records does not continue that of ${before.size}: the log was rewritten or forked`,
+          0,
+          found.evidence,
+        )
+      case "unknown":
+        this.#tiles.clear()
+        throw new BadProofError(
+          `nothing shows that the checkpoint of ${next.size} records continues that of ${before.size}`,
+        )
+    }
   }
 
   /** The key that the service names: from now on no other is believed. */
   async #firstUse(signal: AbortSignal | undefined): Promise<Policy> {
-    const { vkey } = await this.#connection.json<ServiceAnswer>("/v1/service", signal)
-    if (vkey === null) {
+    const vkey = await this.#reader.key(signal)
+    if (vkey === undefined) {
       throw new BadProofError(
         "the service names no key, and none was given: nothing that it says can be checked",
       )
@@ -210,23 +314,27 @@ export class TrustedLog {
     return logPolicy([parseVerifierKey(vkey)])
   }
 
-  async #readTiles(tiles: readonly Tile[], signal: AbortSignal | undefined): Promise<readonly Uint8Array[]> {
-    return await Promise.all(tiles.map((tile) => this.#readTile(tile, signal)))
-  }
-
-  async #readTile(tile: Tile, signal: AbortSignal | undefined): Promise<Uint8Array> {
-    const path = formatTilePath(tile)
-    const known = this.#tiles.get(path)
-    if (known !== undefined) return known
-    const bytes = await this.#connection.bytes(`/${path}`, signal)
-    // Partial tiles are asked for once or twice.
-    if (tile.width < TILE_WIDTH) return bytes
-    const [oldest] = this.#tiles.keys()
-    if (this.#tiles.size >= MAX_TILES && oldest !== undefined) this.#tiles.delete(oldest)
-    this.#tiles.set(path, bytes)
-    return bytes
+  /** With the keys that those of the policy have handed over to, themselves or through others. */
+  async #withSuccessors(policy: Policy, signal: AbortSignal | undefined): Promise<Policy> {
+    const chain = new KeyChain(policy.logs.map(({ key }) => key))
+    for (const { index, record } of await this.#reader.keyChanges(signal)) chain.offer(index, record)
+    const successors = chain.changes.map(({ vkey }) => ({ key: parseVerifierKey(vkey), url: undefined }))
+    return { ...policy, logs: [...policy.logs, ...successors] }
   }
 }
+
+function opened(policy: Policy, checkpoint: string): TrustedHead {
+  const { origin, size, root, log, witnesses } = openCheckpointBy(policy, checkpoint)
+  return { checkpoint, origin, size, root, vkey: formatVerifierKey(log), witnesses }
+}
+
+function signedHead({ checkpoint }: TrustedHead): SignedHead {
+  const head = readHead(utf8(checkpoint))
+  invariant(typeof head === "object", "it was opened before")
+  return head
+}
+
+async function* noLines(): AsyncGenerator<never> {}
 
 /** The text of a line that came in base64. */
 export function decodeLine(base64: string): string {

@@ -3,6 +3,8 @@ import type { JSX } from "preact"
 import { useEffect, useRef, useState } from "preact/hooks"
 import { formatHash } from "../../core/hash-types.ts"
 import { isoTime, systemClock } from "../../core/index.ts"
+import { describeKey, parseVerifierKey } from "../../core/key.ts"
+import { parseNote } from "../../core/note.ts"
 import { CLAIMS } from "../../core/verdict.ts"
 import type { LogVerdict, Verdict } from "../../core/verdict.ts"
 import type { HealthAnswer } from "../../wire/http.ts"
@@ -21,6 +23,7 @@ import { go } from "../state.ts"
 import { useTick } from "../story/view.tsx"
 import { T } from "../texts.ts"
 import type { SeenCheckpoint } from "../trust/memory.ts"
+import type { Head } from "../trust/trust.ts"
 import { verifyWhole } from "./whole.ts"
 
 const REFRESH_MS = 4_000
@@ -128,7 +131,7 @@ function HeadCard(): JSX.Element {
           </dl>
           <details>
             <summary>{T.integrity.raw}</summary>
-            <pre class="raw">{state.head.text}</pre>
+            <pre class="raw">{state.head.checkpoint}</pre>
           </details>
         </>
       )}
@@ -200,7 +203,7 @@ function KeyCard(): JSX.Element {
 
 function WitnessCard(): JSX.Element {
   const state = head.value
-  const cosigners = state.status === "verified" ? state.head.cosigners : []
+  const cosigners = state.status === "verified" ? cosignersOf(state.head) : []
   return (
     <section class="card">
       <h3>{T.integrity.witnesses}</h3>
@@ -220,6 +223,14 @@ function WitnessCard(): JSX.Element {
       )}
     </section>
   )
+}
+
+/** By their keys' names; nothing of them is verified. */
+function cosignersOf({ checkpoint, vkey }: Head): string[] {
+  const own = describeKey(parseVerifierKey(vkey))
+  return parseNote(checkpoint)
+    .signatures.filter((signature) => describeKey(signature) !== own)
+    .map(({ name }) => name)
 }
 
 /** Sizes over time, as a line of steps. */

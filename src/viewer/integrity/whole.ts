@@ -20,7 +20,7 @@ export async function verifyWhole(
 ): Promise<LogVerdict> {
   const known = memory()
   const source: LogSource = {
-    checkpoint: () => Promise.resolve(new TextEncoder().encode(head.text)),
+    checkpoint: () => Promise.resolve(new TextEncoder().encode(head.checkpoint)),
     lines: () => linesOf(head.size, signal),
     readTiles: async (tiles) =>
       await Promise.all(tiles.map((tile) => tileOrNothing(formatTilePath(tile), signal))),

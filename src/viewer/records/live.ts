@@ -35,7 +35,10 @@ export class Live {
   start(params: Params, from: number): void {
     const handlers = {
       records: (items: readonly RecordItem[]) => this.#take(items),
-      checkpoint: ({ checkpoint }: { readonly checkpoint: string }) => void trust.refresh(checkpoint),
+      checkpoint: ({ checkpoint }: { readonly checkpoint: string }) => {
+        // Where the service does not answer, the next one is asked about again.
+        trust.refresh(checkpoint).catch(() => {})
+      },
       connected: (isConnected: boolean) => {
         this.isConnected.value = isConnected
       },
