@@ -15,7 +15,9 @@ export const ROW_HEIGHT = 28
 const MAX_HEIGHT_PX = 15_000_000
 /** The virtualiser lays out again when its count changes, which costs milliseconds at a million: so it seldom does. */
 const COUNT_STEP = 4_096
-const OVERSCAN = 12
+const OVERSCAN = 10
+/** In rows: rows keep their place in the window until it has moved so far. */
+const ANCHOR_STEP = 1_024
 
 /** What the view around the list may ask of it. */
 export interface ListHandle {
@@ -52,7 +54,10 @@ export function RecordList({
   useLayoutEffect(() => {
     const element = box.current
     if (element === null) return
-    const made = new Scroller(element, () => draw((n) => n + 1))
+    const made = new Scroller(element, {
+      changed: () => draw((n) => n + 1),
+      atTop: (isTop) => act.current.onTop(isTop),
+    })
     scroller.current = made
     handle.current = {
       toRow: (row, align) => made.toRow(row, align),
@@ -61,27 +66,18 @@ export function RecordList({
     }
     made.setCount(rows.count)
     draw((n) => n + 1)
-    const onScroll = (): void => act.current.onTop(element.scrollTop < 2)
-    element.addEventListener("scroll", onScroll, { passive: true })
-    return () => {
-      element.removeEventListener("scroll", onScroll)
-      made.stop()
-    }
+    return () => made.stop()
   }, [])
   useLayoutEffect(() => scroller.current?.setCount(count), [count])
 
-  const { first, last, shift, height } = scroller.current?.layout() ?? {
-    first: 0,
-    last: -1,
-    shift: 0,
-    height: 0,
-  }
+  const { first, last, anchor, shift, height } = scroller.current?.layout() ?? NO_LAYOUT
   const end = Math.min(last, count - 1)
   useEffect(() => {
     if (end >= first) rows.want(first, end)
   }, [rows, first, end, version])
 
   const drawn = Array.from({ length: Math.max(0, end - first + 1) }, (_, i) => first + i)
+  cache.current.fit(drawn.length)
   const topDay = day(rows.get(first + OVERSCAN)?.record["at"] ?? rows.get(first)?.record["at"])
   return (
     <div class="list" role="grid" aria-label={T.list} aria-rowcount={count + 1}>
@@ -109,7 +105,7 @@ export function RecordList({
       >
         <div class="sizer" style={{ height: `${height}px` }}>
           <div class="window" style={{ transform: `translateY(${shift}px)` }}>
-            {drawn.map((row) => cache.current.row(row, rows.get(row), selected, pick))}
+            {drawn.map((row) => cache.current.row(rows, row, anchor, selected, pick))}
           </div>
         </div>
       </div>
@@ -117,48 +113,80 @@ export function RecordList({
   )
 }
 
-/** How many drawn rows are kept beyond those in the window. */
-const MAX_CACHED = 200
+/** Elements that rows take turns in; doubled for windows that show more. */
+const SLOTS = 64
 
 /**
  * Rows that are as they were are the same objects as before, which are not even compared: in a frame of a scroll only
- * the rows that come into the window are made.
+ * the rows that come into the window are made, in the elements of those that have left it.
  */
 class RowCache {
-  readonly #rows = new Map<number, { item: RecordItem | undefined; isSelected: boolean; made: JSX.Element }>()
+  #slots: (Drawn | undefined)[] = new Array<undefined>(SLOTS)
+
+  /** For so many rows in a window. */
+  fit(count: number): void {
+    if (count > this.#slots.length) this.#slots = new Array<undefined>(this.#slots.length * 2)
+  }
 
   row(
+    rows: Rows,
     row: number,
-    item: RecordItem | undefined,
+    anchor: number,
     selected: number | undefined,
     pick: (index: number, row: number) => void,
   ): JSX.Element {
+    const item = rows.get(row)
     const isSelected = item !== undefined && item.index === selected
-    const known = this.#rows.get(row)
-    if (known !== undefined && known.item === item && known.isSelected === isSelected) return known.made
-    // By its record, so that it stays the same element when others come on top of it.
-    const key = item === undefined ? `row ${row}` : item.index
-    const made = <Row key={key} row={row} item={item} isSelected={isSelected} onSelect={pick} />
-    if (this.#rows.size > MAX_CACHED) this.#rows.clear()
-    this.#rows.set(row, { item, isSelected, made })
+    const place = row - anchor
+    // A record keeps its slot when others come on top of it; neighbours never share one.
+    const slot = modulo(rows.ordinalOf(row), this.#slots.length)
+    const known = this.#slots[slot]
+    if (
+      known !== undefined &&
+      known.item === item &&
+      known.row === row &&
+      known.place === place &&
+      known.isSelected === isSelected
+    )
+      return known.made
+    const made = (
+      <Row key={slot} row={row} place={place} item={item} isSelected={isSelected} onSelect={pick} />
+    )
+    this.#slots[slot] = { item, row, place, isSelected, made }
     return made
   }
 }
 
+interface Drawn {
+  readonly item: RecordItem | undefined
+  readonly row: number
+  readonly place: number
+  readonly isSelected: boolean
+  readonly made: JSX.Element
+}
+
+function modulo(n: number, by: number): number {
+  return ((n % by) + by) % by
+}
+
 function Row({
   row,
+  place,
   item,
   isSelected,
   onSelect,
 }: {
   readonly row: number
+  /** From the window's anchor. */
+  readonly place: number
   readonly item: RecordItem | undefined
   readonly isSelected: boolean
   readonly onSelect: (index: number, row: number) => void
 }): JSX.Element {
+  const style = { top: `${place * ROW_HEIGHT}px` }
   if (item === undefined) {
     return (
-      <div class="row" role="row" aria-rowindex={row + 2} aria-busy="true">
+      <div class="row" role="row" style={style} aria-rowindex={row + 2} aria-busy="true">
         <span class="skeleton" />
       </div>
     )
@@ -171,6 +199,7 @@ function Row({
       id={`record-${index}`}
       aria-rowindex={row + 2}
       aria-selected={isSelected}
+      style={style}
       onClick={() => onSelect(index, row)}
     >
       <span role="gridcell" class="cell-index">
@@ -191,39 +220,69 @@ function Row({
   )
 }
 
-/** Where the window stands in the list; beyond the browser's longest element, to scale. */
+interface Layout {
+  /** Rows to draw. */
+  readonly first: number
+  readonly last: number
+  /** The row at the top of the window's element. */
+  readonly anchor: number
+  /** In CSS pixels: where the window's element stands in the list's. */
+  readonly shift: number
+  readonly height: number
+}
+
+const NO_LAYOUT: Layout = { first: 0, last: -1, anchor: 0, shift: 0, height: 0 }
+
+/**
+ * Where the window stands in the list; beyond the browser's longest element, to scale.
+ *
+ * What the browser has laid out is read once an event, before anything is written: reading after writing would make it
+ * lay out twice a frame.
+ */
 class Scroller {
   readonly #element: HTMLElement
   readonly #virtual: Virtualizer<HTMLElement, HTMLElement>
   readonly #unmount: () => void
   #count = 0
+  #top = 0
+  #view = 0
 
-  constructor(element: HTMLElement, changed: () => void) {
+  constructor(
+    element: HTMLElement,
+    options: { readonly changed: () => void; readonly atTop: (isTop: boolean) => void },
+  ) {
     this.#element = element
     this.#virtual = new Virtualizer<HTMLElement, HTMLElement>({
       count: 0,
       getScrollElement: () => element,
       estimateSize: () => ROW_HEIGHT,
       overscan: OVERSCAN,
-      onChange: changed,
+      onChange: options.changed,
       scrollToFn: (offset) => element.scrollTo({ top: offset / this.#ratio }),
-      observeElementRect: (_instance, tell) => {
-        const watch = new ResizeObserver(() => {
-          tell({ width: element.clientWidth, height: element.clientHeight })
-        })
+      observeElementRect: (_instance, measured) => {
+        const measure = (): void => {
+          this.#view = element.clientHeight
+          measured({ width: element.clientWidth, height: this.#view })
+        }
+        const watch = new ResizeObserver(measure)
         watch.observe(element)
-        tell({ width: element.clientWidth, height: element.clientHeight })
+        measure()
         return () => watch.disconnect()
       },
-      observeElementOffset: (_instance, tell) => {
+      observeElementOffset: (_instance, moved) => {
         let cancel = (): void => {}
         const onScroll = (): void => {
-          tell(element.scrollTop * this.#ratio, true)
+          this.#top = element.scrollTop
+          options.atTop(this.#top < 2)
+          moved(this.#top * this.#ratio, true)
+          // To scale, the window moves against the list even while the same rows are in it.
+          if (this.#ratio !== 1) options.changed()
           cancel()
-          cancel = systemTimers.after(150, () => tell(element.scrollTop * this.#ratio, false))
+          cancel = systemTimers.after(150, () => moved(this.#top * this.#ratio, false))
         }
         element.addEventListener("scroll", onScroll, { passive: true })
-        tell(element.scrollTop * this.#ratio, false)
+        this.#top = element.scrollTop
+        moved(this.#top * this.#ratio, false)
         return () => {
           cancel()
           element.removeEventListener("scroll", onScroll)
@@ -236,9 +295,8 @@ class Scroller {
 
   /** How far the list moves for a pixel of the scroll bar: 1 but for very long lists. */
   get #ratio(): number {
-    const view = this.#element.clientHeight
     const whole = this.#count * ROW_HEIGHT
-    return whole <= MAX_HEIGHT_PX ? 1 : (whole - view) / (MAX_HEIGHT_PX - view)
+    return whole <= MAX_HEIGHT_PX ? 1 : (whole - this.#view) / (MAX_HEIGHT_PX - this.#view)
   }
 
   setCount(count: number): void {
@@ -249,28 +307,29 @@ class Scroller {
     this.#virtual._willUpdate()
   }
 
-  layout(): { first: number; last: number; shift: number; height: number } {
+  layout(): Layout {
     const items = this.#virtual.getVirtualItems()
-    const [first] = items
-    const last = items.at(-1)
-    const { scrollTop } = this.#element
+    const first = items[0]?.index ?? 0
+    const anchor = Math.floor(first / ANCHOR_STEP) * ANCHOR_STEP
     return {
-      first: first?.index ?? 0,
-      last: last?.index ?? -1,
-      shift: (first?.start ?? 0) - scrollTop * this.#ratio + scrollTop,
+      first,
+      last: items.at(-1)?.index ?? -1,
+      anchor,
+      shift: anchor * ROW_HEIGHT - this.#top * this.#ratio + this.#top,
       height: Math.min(this.#count * ROW_HEIGHT, MAX_HEIGHT_PX),
     }
   }
 
   toRow(row: number, align: "nearest" | "centre"): void {
-    const view = this.#element.clientHeight
-    const at = this.#element.scrollTop * this.#ratio
+    const at = this.#top * this.#ratio
     const start = row * ROW_HEIGHT
     let to = at
-    if (align === "centre") to = start - view / 2 + ROW_HEIGHT / 2
+    if (align === "centre") to = start - this.#view / 2 + ROW_HEIGHT / 2
     else if (start < at) to = start
-    else if (start + ROW_HEIGHT > at + view) to = start + ROW_HEIGHT - view
-    if (to !== at) this.#element.scrollTop = Math.max(0, to) / this.#ratio
+    else if (start + ROW_HEIGHT > at + this.#view) to = start + ROW_HEIGHT - this.#view
+    if (to === at) return
+    this.#top = Math.max(0, to) / this.#ratio
+    this.#element.scrollTop = this.#top
   }
 
   stop(): void {

@@ -26,6 +26,8 @@ export interface Rows {
   /** Whether older ones are there and will not be loaded. */
   readonly isCut: boolean
   get(row: number): RecordItem | undefined
+  /** A number that the row's record keeps when others come on top of it; neighbours have neighbouring ones. */
+  ordinalOf(row: number): number
   /** The row of a record, if it is known. */
   rowOf(index: number): number | undefined
   /** These rows are in the window. */
@@ -66,6 +68,10 @@ export class IndexedRows implements Rows {
   get(row: number): RecordItem | undefined {
     const index = this.#size - 1 - row
     return this.#pages.get(Math.floor(index / PAGE))?.get(index)
+  }
+
+  ordinalOf(row: number): number {
+    return row - this.#size
   }
 
   rowOf(index: number): number | undefined {
@@ -176,6 +182,10 @@ export class FilteredRows implements Rows {
   get(row: number): RecordItem | undefined {
     const { length } = this.#newer
     return row < length ? this.#newer[length - 1 - row] : this.#older[row - length]
+  }
+
+  ordinalOf(row: number): number {
+    return row - this.#newer.length
   }
 
   rowOf(index: number): number | undefined {
