@@ -32,100 +32,35 @@ export function Histogram({
   const [hover, setHover] = useState<Bucket | undefined>(undefined)
   const kinds = Object.keys(stats.by_kind)
   const shown = visibleRange(stats, range)
-  const act = useRef({ onRange, onZoomOut })
-  act.current = { onRange, onZoomOut }
+  const now = useRef({ stats, shown, kinds, onRange, onZoomOut })
+  now.current = { stats, shown, kinds, onRange, onZoomOut }
   const look = theme.value
+  const plot = useRef<uPlot>(undefined)
 
+  // Made once for these kinds in this look; new counts are only data.
   useEffect(() => {
     const element = box.current
     if (element === null || shown === undefined) return
-    const columns = columnsOf(stats.histogram, kinds)
-    const style = getComputedStyle(document.documentElement)
-    const paint = (name: string): string => style.getPropertyValue(name).trim()
-    const bars = uPlot.paths.bars?.({ size: [0.86, 48], align: 1, gap: 0 })
-    const plot = new uPlot(
-      {
-        width: element.clientWidth,
-        height: HEIGHT,
-        padding: [6, 24, 0, 0],
-        legend: { show: false },
-        cursor: { y: false, points: { show: false }, drag: { x: true, y: false, setScale: false } },
-        scales: {
-          x: { time: true, range: () => [shown.from / 1_000, shown.to / 1_000] },
-          y: { range: (_plot, _min, max) => [0, Math.max(1, max)] },
-        },
-        axes: [
-          {
-            stroke: paint("--muted"),
-            font: AXIS_FONT,
-            size: 22,
-            grid: { show: false },
-            ticks: { show: false },
-          },
-          {
-            stroke: paint("--muted"),
-            font: AXIS_FONT,
-            size: 44,
-            grid: { stroke: paint("--line"), width: 1 },
-            ticks: { show: false },
-            splits: (_plot, _axis, _min, max) => [0, max],
-            values: (_plot, splits) => splits.map((value) => compact(value)),
-          },
-        ],
-        // The tallest stack first: each next one paints over it.
-        series: [
-          {},
-          ...kinds.toReversed().map((kind) => ({
-            label: kind,
-            stroke: canvasColour(kind, style),
-            fill: canvasColour(kind, style),
-            width: 0,
-            points: { show: false },
-            ...(bars === undefined ? {} : { paths: bars }),
-          })),
-        ],
-        hooks: {
-          setSelect: [
-            (self) => {
-              if (self.select.width < MIN_DRAG_PX) return
-              const from = self.posToVal(self.select.left, "x") * 1_000
-              const to = self.posToVal(self.select.left + self.select.width, "x") * 1_000
-              self.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false)
-              act.current.onRange({ from: Math.floor(from), to: Math.ceil(to) })
-            },
-          ],
-          setCursor: [
-            (self) => {
-              const x = self.cursor.left ?? -1
-              if (x < 0) return setHover(undefined)
-              const at = self.posToVal(x, "x") * 1_000
-              const { interval_ms, buckets } = stats.histogram
-              setHover(
-                buckets.find((bucket) => {
-                  const start = parseTime(bucket.at) ?? Infinity
-                  return at >= start && at < start + interval_ms
-                }),
-              )
-            },
-          ],
-        },
-      },
-      columns,
-      element,
-    )
-    const resized = new ResizeObserver(() => plot.setSize({ width: element.clientWidth, height: HEIGHT }))
+    const made = makePlot(element, kinds, {
+      range: () => now.current.shown ?? shown,
+      onRange: (next) => now.current.onRange(next),
+      onHover: (at) => setHover(at === undefined ? undefined : bucketAt(now.current.stats, at)),
+    })
+    plot.current = made
+    made.setData(columnsOf(now.current.stats.histogram, kinds))
+    const resized = new ResizeObserver(() => made.setSize({ width: element.clientWidth, height: HEIGHT }))
     resized.observe(element)
-    const onDouble = (): void => act.current.onZoomOut()
-    plot.over.addEventListener("dblclick", onDouble)
-    const media = matchMedia("(prefers-color-scheme: dark)")
-    const repaint = (): void => plot.redraw()
-    media.addEventListener("change", repaint)
+    const onDouble = (): void => now.current.onZoomOut()
+    made.over.addEventListener("dblclick", onDouble)
     return () => {
-      media.removeEventListener("change", repaint)
       resized.disconnect()
-      plot.destroy()
+      made.destroy()
+      plot.current = undefined
     }
-  }, [stats, shown?.from, shown?.to, look])
+  }, [shown === undefined, kinds.join(" "), look, useSystemLook()])
+  useEffect(() => {
+    plot.current?.setData(columnsOf(stats.histogram, kinds))
+  }, [stats, shown?.from, shown?.to])
 
   return (
     <section class="histogram" aria-label={T.histogram}>
@@ -137,6 +72,95 @@ export function Histogram({
       </div>
     </section>
   )
+}
+
+function makePlot(
+  element: HTMLElement,
+  kinds: readonly string[],
+  act: {
+    readonly range: () => TimeRange
+    readonly onRange: (range: TimeRange) => void
+    /** In Unix milliseconds; `undefined` when the pointer has left. */
+    readonly onHover: (at: number | undefined) => void
+  },
+): uPlot {
+  const style = getComputedStyle(document.documentElement)
+  const paint = (name: string): string => style.getPropertyValue(name).trim()
+  const bars = uPlot.paths.bars?.({ size: [0.86, 48], align: 1, gap: 0 })
+  const axis = { stroke: paint("--muted"), font: AXIS_FONT, ticks: { show: false } }
+  return new uPlot(
+    {
+      width: element.clientWidth,
+      height: HEIGHT,
+      padding: [6, 24, 0, 0],
+      legend: { show: false },
+      cursor: { y: false, points: { show: false }, drag: { x: true, y: false, setScale: false } },
+      scales: {
+        x: { time: true, range: () => [act.range().from / 1_000, act.range().to / 1_000] },
+        y: { range: (_plot, _min, max) => [0, Math.max(1, max)] },
+      },
+      axes: [
+        { ...axis, size: 22, grid: { show: false } },
+        {
+          ...axis,
+          size: 44,
+          grid: { stroke: paint("--line"), width: 1 },
+          splits: (_plot, _axis, _min, max) => [0, max],
+          values: (_plot, splits) => splits.map((value) => compact(value)),
+        },
+      ],
+      // The tallest stack first: each next one paints over it.
+      series: [
+        {},
+        ...kinds.toReversed().map((kind) => ({
+          label: kind,
+          stroke: canvasColour(kind, style),
+          fill: canvasColour(kind, style),
+          width: 0,
+          points: { show: false },
+          ...(bars === undefined ? {} : { paths: bars }),
+        })),
+      ],
+      hooks: {
+        setSelect: [
+          (self) => {
+            if (self.select.width < MIN_DRAG_PX) return
+            const from = self.posToVal(self.select.left, "x") * 1_000
+            const to = self.posToVal(self.select.left + self.select.width, "x") * 1_000
+            self.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false)
+            act.onRange({ from: Math.floor(from), to: Math.ceil(to) })
+          },
+        ],
+        setCursor: [
+          (self) => {
+            const x = self.cursor.left ?? -1
+            act.onHover(x < 0 ? undefined : self.posToVal(x, "x") * 1_000)
+          },
+        ],
+      },
+    },
+    [[], ...kinds.map(() => [])],
+    element,
+  )
+}
+
+function bucketAt({ histogram: { interval_ms, buckets } }: StatsAnswer, at: number): Bucket | undefined {
+  return buckets.find((bucket) => {
+    const start = parseTime(bucket.at) ?? Infinity
+    return at >= start && at < start + interval_ms
+  })
+}
+
+/** Whether the system is dark: a canvas keeps the colours that it was painted with. */
+function useSystemLook(): boolean {
+  const media = useRef(matchMedia("(prefers-color-scheme: dark)")).current
+  const [isDark, setDark] = useState(media.matches)
+  useEffect(() => {
+    const changed = (): void => setDark(media.matches)
+    media.addEventListener("change", changed)
+    return () => media.removeEventListener("change", changed)
+  }, [])
+  return isDark
 }
 
 /** Facets: how much of what, each a button. */

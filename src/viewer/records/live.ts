@@ -1,12 +1,16 @@
 /** What arrives while somebody looks: shown at once at the top of the list, counted while the reader is elsewhere. */
 import { signal } from "@preact/signals"
 import type { Signal } from "@preact/signals"
+import { systemTimers } from "../../core/index.ts"
 import type { RecordItem } from "../../wire/http.ts"
 import { sawSize, trust } from "../session.ts"
 import { learn } from "../state.ts"
 import { follow } from "../tail.ts"
 import type { Params } from "../api.ts"
 import type { Rows } from "./rows.ts"
+
+/** While the reader is elsewhere only a number changes, and no frame of their scrolling is spent on it. */
+const QUIET_MS = 250
 
 /** Of records that wait while the list is paused; beyond it the list is read again on resuming. */
 const MAX_WAITING = 5_000
@@ -24,7 +28,8 @@ export class Live {
   #waiting: RecordItem[] = []
   #isOverflowing = false
   #fresh: RecordItem[] = []
-  #frame: number | undefined
+  /** Cancels what will show the fresh ones. */
+  #showing: (() => void) | undefined
 
   constructor(rows: Rows, options: { readonly reload: () => void; readonly changed: () => void }) {
     this.#rows = rows
@@ -61,17 +66,19 @@ export class Live {
 
   stop(): void {
     this.#stop.abort()
-    if (this.#frame !== undefined) cancelAnimationFrame(this.#frame)
+    this.#showing?.()
   }
 
   /** Drawn once a frame, however fast they come. */
   #take(items: readonly RecordItem[]): void {
     this.#fresh.push(...items)
-    this.#frame ??= requestAnimationFrame(() => this.#show())
+    this.#showing ??= this.isFollowing.peek()
+      ? nextFrame(() => this.#show())
+      : systemTimers.after(QUIET_MS, () => this.#show())
   }
 
   #show(): void {
-    this.#frame = undefined
+    this.#showing = undefined
     const items = this.#fresh
     this.#fresh = []
     learn(items.map(({ record }) => record))
@@ -82,4 +89,9 @@ export class Live {
     if (this.#waiting.length + items.length > MAX_WAITING) this.#isOverflowing = true
     if (!this.#isOverflowing) this.#waiting.push(...items)
   }
+}
+
+function nextFrame(run: () => void): () => void {
+  const frame = requestAnimationFrame(run)
+  return () => cancelAnimationFrame(frame)
 }

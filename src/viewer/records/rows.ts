@@ -44,6 +44,8 @@ const MAX_PAGES = 200
 const MAX_LOADED = 100_000
 /** The service's own limit is 1,000. */
 const FILTERED_PAGE = 500
+/** In rows before the end of what is loaded: then the next page is asked for. */
+const AHEAD = 300
 
 /** Of the whole log, which had `size` records. */
 export class IndexedRows implements Rows {
@@ -52,6 +54,8 @@ export class IndexedRows implements Rows {
   readonly isCut = false
   #size: number
   readonly #load: LoadPage
+  /** Where the window was: the page that comes next is loaded before it is seen. */
+  #lastFirst = 0
   /** Least recently wanted first. */
   readonly #pages = new Map<number, Map<number, RecordItem>>()
   readonly #loading = new Map<number, AbortController>()
@@ -81,10 +85,14 @@ export class IndexedRows implements Rows {
   want(first: number, last: number): void {
     const newest = Math.floor((this.#size - 1 - Math.max(0, first)) / PAGE)
     const oldest = Math.floor(Math.max(0, this.#size - 1 - last) / PAGE)
+    const isGoingDown = first > this.#lastFirst
+    const ahead = first === this.#lastFirst ? undefined : isGoingDown ? oldest - 1 : newest + 1
+    this.#lastFirst = first
     for (const [page, loading] of this.#loading) {
       if (page > newest + 1 || page < oldest - 1) loading.abort()
     }
     for (let page = newest; page >= oldest; page--) if (page >= 0) this.#wantPage(page)
+    if (ahead !== undefined && ahead >= 0 && ahead * PAGE < this.#size) this.#wantPage(ahead)
   }
 
   add(items: readonly RecordItem[]): void {
@@ -203,7 +211,7 @@ export class FilteredRows implements Rows {
   }
 
   want(_first: number, last: number): void {
-    if (this.#cursor === null || this.isCut || this.#isLoading || last < this.#loaded - PAGE) return
+    if (this.#cursor === null || this.isCut || this.#isLoading || last < this.#loaded - AHEAD) return
     this.#isLoading = true
     const { signal } = this.#stop
     this.#load("desc", this.#cursor, FILTERED_PAGE, signal)

@@ -29,6 +29,8 @@ import { Toolbar } from "./toolbar.tsx"
 
 /** Between two counts of everything while records arrive. */
 const COUNT_PAUSE_MS = 2_000
+/** The pause is so many times what a count took: a text in a long log is counted seldom, and the service has other work. */
+const COUNT_REST = 6
 
 export function RecordsView(): JSX.Element {
   const { filter, record } = place.value
@@ -36,8 +38,17 @@ export function RecordsView(): JSX.Element {
   const asked = askable(filter, knownKinds.value)
   const key = JSON.stringify(asked)
   const [tick, setTick] = useState(0)
-  const stats = useResource(`${key} ${tick}`, (signal) => askStats(asked, signal))
-  const { rows, live } = useRows(asked, key, () => setTick((n) => n + 1))
+  const countMs = useRef(0)
+  const stats = useResource(`${key} ${tick}`, async (signal) => {
+    const start = systemClock()
+    const answer = await askStats(asked, signal)
+    countMs.current = systemClock() - start
+    return answer
+  })
+  const { rows, live } = useRows(asked, key, {
+    pauseMs: () => Math.max(COUNT_PAUSE_MS, countMs.current * COUNT_REST),
+    count: () => setTick((n) => n + 1),
+  })
   const handle = useRef<ListHandle | undefined>(undefined)
   const [selected, setSelected] = useState<number | undefined>(record)
   const range = boundsOf(filter)
@@ -224,7 +235,11 @@ export function RecordsView(): JSX.Element {
 }
 
 /** The rows of a query and the tail that feeds them, made anew when the query changes. */
-function useRows(asked: Filter, key: string, count: () => void): { rows: Rows; live: Live } {
+function useRows(
+  asked: Filter,
+  key: string,
+  counting: { readonly pauseMs: () => number; readonly count: () => void },
+): { rows: Rows; live: Live } {
   const [epoch, setEpoch] = useState(0)
   const made = useMemo(() => {
     const load = (
@@ -241,9 +256,9 @@ function useRows(asked: Filter, key: string, count: () => void): { rows: Rows; l
     const changed = (): void => {
       if (isCounting) return
       isCounting = true
-      systemTimers.after(COUNT_PAUSE_MS, () => {
+      systemTimers.after(counting.pauseMs(), () => {
         isCounting = false
-        count()
+        counting.count()
       })
     }
     const live = new Live(rows, { reload: () => setEpoch((n) => n + 1), changed })
