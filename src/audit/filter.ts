@@ -1,7 +1,7 @@
 import { InvalidInputError } from "../core/errors.ts"
 import { quote } from "../core/line-text.ts"
 import { parseTime } from "../core/system.ts"
-import type { AuditRecord, LogEntry, LogFilter } from "./types.ts"
+import type { AuditRecord, Exclusions, LogEntry, LogFilter } from "./types.ts"
 
 /** The fields of a record that name agents. */
 export const AGENT_FIELDS = [
@@ -30,6 +30,7 @@ export function compileFilter(filter: LogFilter): (entry: LogEntry) => boolean {
   const { agent, channel, task, outcome } = filter
   const texts = textForms(filter.text)
   const where = Object.entries(filter.where ?? {})
+  const isExcluded = compileExclusions(filter.not)
   return (entry) => {
     if (texts.length > 0 && !texts.some((text) => entry.line.includes(text))) return false
     const { record } = entry
@@ -40,11 +41,35 @@ export function compileFilter(filter: LogFilter): (entry: LogEntry) => boolean {
     if (agent !== undefined && !agentsOf(record).includes(agent)) return false
     if (!where.every(([field, value]) => Object.hasOwn(record, field) && record[field] === value))
       return false
+    if (isExcluded?.(entry) === true) return false
     if (from === undefined && to === undefined) return true
     const at = parseTime(record["at"])
     return at !== undefined && (from === undefined || at >= from) && (to === undefined || at < to)
   }
 }
+
+/** @returns `undefined` when nothing is left out. */
+function compileExclusions(not: Exclusions | undefined): ((entry: LogEntry) => boolean) | undefined {
+  const fields = EXCLUDABLE.flatMap(([name, field]) => {
+    const values = not?.[name]
+    return values === undefined ? [] : [[field, new Set<unknown>([values].flat())] as const]
+  })
+  const agents = not?.agent === undefined ? undefined : new Set([not.agent].flat())
+  const texts = not?.text === undefined ? [] : [not.text].flat().flatMap(textForms)
+  if (fields.length === 0 && agents === undefined && texts.length === 0) return undefined
+  return ({ line, record }) =>
+    texts.some((text) => line.includes(text)) ||
+    fields.some(([field, values]) => values.has(record[field])) ||
+    (agents !== undefined && agentsOf(record).some((agent) => agents.has(agent)))
+}
+
+/** What may be left out, by the one field of a record that it is in; agents are in many. */
+const EXCLUDABLE = [
+  ["kind", "kind"],
+  ["channel", "channel_id"],
+  ["task", "task_id"],
+  ["outcome", "outcome"],
+] as const
 
 /** The ids of every agent that a record names, without repeats. */
 export function agentsOf(record: AuditRecord): string[] {

@@ -17,6 +17,7 @@ export type {
   HistogramBucket,
   IndexOptions,
   LogEntry,
+  Exclusions,
   LogFilter,
   LogStats,
   QueryOptions,

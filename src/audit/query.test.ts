@@ -68,6 +68,14 @@ test("any filter, order and page size gives what a plain scan gives", async () =
       from: maybe(`2026-05-05T10:${10 + Math.floor(random() * 20)}:00Z`),
       to: maybe(Date.UTC(2026, 4, 5, 10, 35)),
       text: maybe(pick(["custom", "a2", "\\u00e9", "é"])),
+      not: maybe(
+        pick([
+          { kind: pick(KINDS) },
+          { agent: [pick(AGENTS), pick(AGENTS)] },
+          { channel: "c1", outcome: "failed" },
+          { task: "none", kind: [pick(KINDS), pick(KINDS)] },
+        ]),
+      ),
       where: maybe(pick([{ channel_id: "c1" }, { n: Math.floor(random() * 3000) }, { text: null }])),
     }
     const filter = Object.fromEntries(
@@ -98,6 +106,20 @@ test("each filter means what it says", async () => {
     all.filter(({ record }) =>
       JSON.stringify([record["agent_id"], record["owner_id"], record["participants"]]).includes('"a2"'),
     ).length,
+  )
+  for (const filter of [
+    { kind: "turn_failed" },
+    { agent: "a2" },
+    { channel: "c1" },
+    { outcome: "failed" },
+    { text: "custom" },
+  ]) {
+    const with_ = await one(filter)
+    expect(with_, JSON.stringify(filter)).toBeGreaterThan(0)
+    expect(with_ + (await one({ not: filter })), JSON.stringify(filter)).toBe(3000)
+  }
+  expect(await one({ not: { kind: KINDS, agent: [] } })).toBe(
+    all.filter(({ record }) => !(KINDS as readonly unknown[]).includes(record["kind"])).length,
   )
   const early = all.filter(({ record }) => String(record["at"]).startsWith("2026-05-05T10:00"))
   expect(early.length).toBeGreaterThan(0)

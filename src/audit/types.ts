@@ -110,6 +110,20 @@ export interface LogFilter {
   readonly text?: string
   /** Equality with any top-level fields. A field that is missing equals nothing, null included. */
   readonly where?: Readonly<Record<string, string | number | boolean | null>>
+  /** Leaves out every record that has one of these values there. */
+  readonly not?: Exclusions
+}
+
+/** Each may be several values. A record without the field has none of them. */
+export interface Exclusions {
+  readonly kind?: string | readonly string[]
+  /** In any field that names an agent. */
+  readonly agent?: string | readonly string[]
+  readonly channel?: string | readonly string[]
+  readonly task?: string | readonly string[]
+  readonly outcome?: string | readonly string[]
+  /** Parts of the line, as {@link LogFilter.text} takes them. */
+  readonly text?: string | readonly string[]
 }
 
 export interface QueryOptions extends LogFilter {

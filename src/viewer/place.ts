@@ -6,10 +6,19 @@
 export const VIEWS = ["records", "channels", "agents", "network", "integrity"] as const
 export type View = (typeof VIEWS)[number]
 
-/** One value each, as the service takes them. `kind`: one of them is enough; `not`: none of these kinds. */
+/** What can be left out, by the name of the filter that asks for it. */
+export const EXCLUDABLE = ["kind", "agent", "channel", "task", "outcome", "q"] as const
+export type Excludable = (typeof EXCLUDABLE)[number]
+
+export interface Exclusion {
+  readonly field: Excludable
+  readonly value: string
+}
+
+/** One value each, as the service takes them. `kind`: one of them is enough; `not`: none of these. */
 export interface Filter {
   readonly kind: readonly string[]
-  readonly not: readonly string[]
+  readonly not: readonly Exclusion[]
   readonly agent?: string
   readonly channel?: string
   readonly task?: string
@@ -49,7 +58,7 @@ export function parsePlace(search: string): Place {
   const view = VIEWS.find((name) => name === params.get("view")) ?? "records"
   const filter: { -readonly [K in keyof Filter]: Filter[K] } = {
     kind: valuesOf(params, "kind"),
-    not: valuesOf(params, "not"),
+    not: exclusionsOf(params),
   }
   for (const field of SINGLE_FIELDS) {
     const value = params.get(field)
@@ -74,24 +83,24 @@ export function formatPlace({ view, filter, record, id, event }: Place): string 
   if (id !== undefined) params.set("id", id)
   if (event !== undefined) params.set("event", event)
   for (const [name, value] of filterParams(filter)) params.append(name, value)
-  for (const kind of filter.not) params.append("not", kind)
   if (record !== undefined) params.set("record", String(record))
   const text = params.toString()
   return text === "" ? "./" : `?${text}`
 }
 
-/** What the service is asked; `not` it does not know: see `kindsFor`. */
+/** What the service is asked. */
 export function filterParams(filter: Filter): [string, string][] {
   const params: [string, string][] = filter.kind.map((kind) => ["kind", kind])
   for (const field of SINGLE_FIELDS) {
     const value = filter[field]
     if (value !== undefined) params.push([field, value])
   }
+  for (const { field, value } of filter.not) params.push([`not_${field}`, value])
   return params
 }
 
 export function isFiltered(filter: Filter): boolean {
-  return filterParams(filter).length > 0 || filter.not.length > 0
+  return filterParams(filter).length > 0
 }
 
 /** The filter with this field set, or without it. */
@@ -101,25 +110,34 @@ export function withField(filter: Filter, field: SingleField, value: string | un
 }
 
 /** Asked for and left out are each other's opposite. */
-export function withKind(filter: Filter, kind: string, wanted: "in" | "out" | "any"): Filter {
-  const without = (kinds: readonly string[]): string[] => kinds.filter((other) => other !== kind)
-  const kinds = without(filter.kind)
-  const not = without(filter.not)
-  if (wanted === "in") kinds.push(kind)
-  if (wanted === "out") not.push(kind)
-  return { ...filter, kind: kinds, not }
+export function withValue(
+  filter: Filter,
+  field: Excludable,
+  value: string,
+  wanted: "in" | "out" | "any",
+): Filter {
+  const not = filter.not.filter((each) => each.field !== field || each.value !== value)
+  if (wanted === "out") not.push({ field, value })
+  if (field === "kind") {
+    const kind = filter.kind.filter((other) => other !== value)
+    return { ...filter, not, kind: wanted === "in" ? [...kind, value] : kind }
+  }
+  const asked = wanted === "in" ? value : filter[field] === value ? undefined : filter[field]
+  return { ...withField(filter, field, asked), not }
 }
 
-/**
- * The filter as the service understands it: leaving kinds out is asking for all the others. `known` are the kinds that
- * the whole log has; one that appears later is let through as soon as they are counted again.
- */
-export function askable(filter: Filter, known: readonly string[]): Filter {
-  if (filter.not.length === 0) return filter
-  const among = filter.kind.length > 0 ? filter.kind : known
-  const kind = among.filter((name) => !filter.not.includes(name))
-  // Nothing is left: a kind that no record has, rather than no filter at all.
-  return { ...filter, kind: kind.length > 0 ? kind : ["(none)"], not: [] }
+/** `not` alone is a kind: so it was once written. */
+function exclusionsOf(params: URLSearchParams): Exclusion[] {
+  const old = valuesOf(params, "not").map((value) => ({ field: "kind", value }) as const)
+  const found = EXCLUDABLE.flatMap((field) => {
+    const values = field === "q" ? params.getAll("not_q") : valuesOf(params, `not_${field}`)
+    return values
+      .filter((value) => value !== "" && value.length <= MAX_VALUE_LENGTH)
+      .map((value) => ({ field, value }))
+  })
+  return [...old, ...found].filter(
+    (each, i, all) => all.findIndex(({ field, value }) => field === each.field && value === each.value) === i,
+  )
 }
 
 function valuesOf(params: URLSearchParams, name: string): string[] {

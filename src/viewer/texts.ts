@@ -23,7 +23,6 @@ export const T = {
   addFilter: "Add a filter",
   filterNames: {
     kind: "kind",
-    not: "not kind",
     agent: "agent",
     channel: "channel",
     task: "task",
@@ -32,6 +31,7 @@ export const T = {
     to: "until",
     q: "text",
   },
+  filterNot: (name: string): string => `not ${name}`,
   remove: (what: string): string => `Remove the filter ${what}`,
   records: (count: string, all: string): string =>
     count === all ? `${count} records` : `${count} of ${all}`,
@@ -60,7 +60,6 @@ export const T = {
   resume: "Follow again",
   columns: { index: "Index", time: "Time", kind: "Kind", what: "What happened" },
   list: "Records, newest first",
-  listEnd: "The list ends here: narrow the filter to see older records.",
   noRecords: "No record passes these filters.",
   emptyLog: "The log has no records yet. They appear here as they are written.",
 
@@ -69,6 +68,8 @@ export const T = {
   menuCopy: "Copy the value",
   menuFollow: (what: string): string => `Open the ${what}`,
   menuSearch: "Search for this text",
+  menuText: (field: string): string => `Only with this ${field}`,
+  menuNoText: (field: string): string => `Without this ${field}`,
   menuAround: "Five minutes around this",
   copied: "Copied",
 

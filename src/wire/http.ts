@@ -53,6 +53,15 @@ export interface FilterQuery {
   /** The same, exclusive. */
   readonly to?: string
   readonly q?: string
+  /** Without records that have one of these values there; several times, or with commas. */
+  readonly not_kind?: string | readonly string[]
+  /** In any field that names an agent. */
+  readonly not_agent?: string | readonly string[]
+  readonly not_channel?: string | readonly string[]
+  readonly not_task?: string | readonly string[]
+  readonly not_outcome?: string | readonly string[]
+  /** Without records whose line has one of these parts; several times, and a comma is a comma. */
+  readonly not_q?: string | readonly string[]
 }
 
 /** `GET /v1/records`. */

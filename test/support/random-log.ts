@@ -86,6 +86,16 @@ export class RandomLog {
           { note: "zzz" },
         ]),
       ),
+      not: maybe(0.25, () =>
+        this.pick<NonNullable<LogFilter["not"]>>([
+          { kind: this.pick(["alpha", "é", "none"]) },
+          { kind: ["beta", "rare"], outcome: "failed" },
+          { agent: this.pick([...AGENTS, "stranger"]) },
+          { agent: ["ana", "ben"], channel: ["c1", "c4"] },
+          { task: `task-${this.below(45)}` },
+          { text: this.pick(["needle", "日本", '"quoted"']) },
+        ]),
+      ),
     }
     return Object.fromEntries(Object.entries(drawn).filter(([, value]) => value !== undefined)) as LogFilter
   }

@@ -119,10 +119,19 @@ describe.skipIf(CHROMIUM === undefined)("the page (needs Chromium: apt-get insta
     await rowsBecome(page, (count) => count === all)
     await page.locator(".row .value.kind", { hasText: "turn_failed" }).click()
     await page.getByRole("menuitem", { name: "Without turn_failed" }).click()
-    await page.waitForURL(/not=turn_failed/)
+    await page.waitForURL(/not_kind=turn_failed/)
     await page.locator(".chip", { hasText: "turn_failed" }).waitFor()
     await expect.poll(() => page.locator(".list .scroll").textContent()).not.toContain("turn_failed")
     await rowsBecome(page, (count) => count > 5)
+    // And so with any value of a record, whatever its field.
+    await page.goto(`${served.url}?kind=turn_failed`)
+    await page.locator(".row[id] .cell-index").first().click()
+    await page.locator(".fields .value", { hasText: "TypeError" }).click()
+    await page.getByRole("menuitem", { name: "Without this exc_type" }).click()
+    await page.locator(".chip[data-not=true]", { hasText: "TypeError" }).waitFor()
+    await page.getByText("No record passes these filters.").waitFor()
+    await page.locator(".chip[data-not=true] button").click()
+    await rowsBecome(page, (count) => count === 1)
   })
 
   test("dragging over the histogram zooms in, double-click and keys zoom out", async () => {

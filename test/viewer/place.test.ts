@@ -5,13 +5,13 @@ import { FilteredRows, IndexedRows } from "../../src/viewer/records/rows.ts"
 import type { LoadPage } from "../../src/viewer/records/rows.ts"
 import { EventCutter } from "../../src/viewer/sse.ts"
 import {
-  askable,
+  EXCLUDABLE,
   formatPlace,
   NO_FILTER,
   parsePlace,
   START,
   withField,
-  withKind,
+  withValue,
 } from "../../src/viewer/place.ts"
 import type { Place } from "../../src/viewer/place.ts"
 
@@ -26,7 +26,11 @@ describe("the address", () => {
         record: 812,
         filter: {
           kind: ["turn_failed", "é&=?"],
-          not: ["tick"],
+          not: [
+            { field: "kind", value: "tick" },
+            { field: "agent", value: "a2" },
+            { field: "q", value: '"n": 1, "o"' },
+          ],
           agent: "a1",
           channel: "c 1",
           task: "t/1",
@@ -55,19 +59,30 @@ describe("the address", () => {
     }
     expect(parsePlace(`?q=${"x".repeat(5_000)}`)).toEqual(START)
     expect(parsePlace("?kind=a,b&kind=b").filter.kind).toEqual(["a", "b"])
+    // As addresses were written once.
+    expect(parsePlace("?not=a&not_kind=a,b").filter.not).toEqual([
+      { field: "kind", value: "a" },
+      { field: "kind", value: "b" },
+    ])
   })
 
   test("filters are set and taken away one by one", () => {
-    const filter = withKind(withField(NO_FILTER, "agent", "a1"), "x", "in")
+    const filter = withValue(withField(NO_FILTER, "agent", "a1"), "kind", "x", "in")
     expect(filter).toEqual({ kind: ["x"], not: [], agent: "a1" })
-    expect(withKind(filter, "x", "out")).toEqual({ kind: [], not: ["x"], agent: "a1" })
+    const out = withValue(filter, "kind", "x", "out")
+    expect(out).toEqual({ kind: [], not: [{ field: "kind", value: "x" }], agent: "a1" })
     expect(withField(filter, "agent", undefined)).toEqual({ kind: ["x"], not: [] })
   })
 
-  test("leaving kinds out is asking for the others, and never for everything", () => {
-    expect(askable({ kind: [], not: ["b"] }, ["a", "b", "c"]).kind).toEqual(["a", "c"])
-    expect(askable({ kind: ["a", "b"], not: ["b"] }, ["a", "b", "c"]).kind).toEqual(["a"])
-    expect(askable({ kind: [], not: ["a"] }, ["a"]).kind).toEqual(["(none)"])
+  test("what is left out is not asked for, and the other way about", () => {
+    for (const field of EXCLUDABLE) {
+      const asked = withValue(NO_FILTER, field, "x", "in")
+      const left = withValue(asked, field, "x", "out")
+      expect(left).toEqual({ kind: [], not: [{ field, value: "x" }] })
+      expect(withValue(left, field, "x", "in")).toEqual(asked)
+      expect(withValue(left, field, "x", "any")).toEqual(NO_FILTER)
+      expect(withValue(left, field, "y", "out").not).toHaveLength(2)
+    }
   })
 })
 
@@ -156,7 +171,8 @@ describe("rows", () => {
     rows.want(500_000, 500_030)
     rows.want(500_000, 500_030)
     await settled()
-    expect(asked).toEqual(["asc 499800 200"])
+    // And the page after it, in the direction in which the window went.
+    expect(asked).toEqual(["asc 499800 200", "asc 499600 200"])
     expect(rows.get(500_000)?.index).toBe(499_999)
     expect(rows.get(0)).toBeUndefined()
     rows.add([item(1_000_000), item(1_000_001)])
@@ -192,5 +208,40 @@ describe("rows", () => {
       expect(rows.rowOf(rows.get(row)?.index ?? -1)).toBe(row)
     }
     expect(rows.rowOf(1)).toBeUndefined()
+  })
+
+  test("of a query of any length: what is far away is let go, and read again where it was", async () => {
+    const all = 400_000
+    const asked: (string | undefined)[] = []
+    const load: LoadPage = async (_order, cursor, limit) => {
+      asked.push(cursor)
+      const newest = cursor === undefined ? all - 1 : Number(cursor) - 1
+      const records = Array.from({ length: Math.min(limit, newest + 1) }, (_, i) => item(newest - i))
+      return {
+        records,
+        next_cursor: newest + 1 > limit ? String(records.at(-1)?.index) : null,
+        size: all,
+      }
+    }
+    const rows = new FilteredRows(load)
+    for (let last = 0; rows.count < all; last = rows.count) {
+      rows.want(last - 30, last)
+      await settled()
+    }
+    expect(rows.count).toBe(all)
+    expect(rows.get(all - 1)?.index).toBe(0)
+    const kept = (): number =>
+      Array.from({ length: all / 500 }, (_, i) => rows.get(i * 500)).filter(Boolean).length
+    expect(kept()).toBeLessThanOrEqual(101)
+    expect(rows.get(150_000)).toBeUndefined()
+    asked.length = 0
+    rows.want(150_000, 150_030)
+    rows.want(150_000, 150_030)
+    await settled()
+    expect(asked).toEqual(["250000"])
+    expect(rows.get(150_000)?.index).toBe(all - 1 - 150_000)
+    expect(rows.rowOf(all - 1 - 150_200)).toBe(150_200)
+    expect(rows.rowOf(0)).toBeUndefined()
+    expect(rows.get(0)?.index).toBe(all - 1)
   })
 })

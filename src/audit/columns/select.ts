@@ -9,6 +9,8 @@ import type { Fields } from "./fields.ts"
 export interface Plan {
   /** All must hold. */
   readonly conditions: readonly Condition[]
+  /** None may hold. */
+  readonly exclusions: readonly Condition[]
   readonly from: number
   readonly to: number
   readonly hasTime: boolean
@@ -48,16 +50,21 @@ export function planFilter(filter: LogFilter, fields: Fields): Plan {
     // The column says that some field names the agent, and not which.
     if (AGENT_KEYS.has(key) && typeof value === "string") add(fields.columnOf("agent"), [value])
   }
+  const exclusions = (["kind", "agent", "channel", "task", "outcome"] as const).flatMap((name) => {
+    const values = filter.not?.[name]
+    return values === undefined ? [] : [{ column: fields.columnOf(name), any: [values].flat() }]
+  })
   const from = timeBound(filter.from, "from")
   const to = timeBound(filter.to, "to")
   const texts = textForms(filter.text)
   return {
     conditions,
+    exclusions,
     from: from ?? -Infinity,
     to: to ?? Infinity,
     hasTime: from !== undefined || to !== undefined,
     texts,
-    residue: residue || texts.length > 0,
+    residue: residue || texts.length > 0 || filter.not?.text !== undefined,
   }
 }
 
@@ -98,10 +105,34 @@ export async function selectRows(block: Block, plan: Plan): Promise<Selection> {
       rows,
     })
   }
+  for (const { column, any } of plan.exclusions) {
+    const excluding = await exclusion(block, column, any)
+    if (excluding === "unknown") exact = false
+    else if (excluding !== undefined) tests.push(excluding)
+  }
   tests.sort((a, b) => a.rows - b.rows)
   if (tests.length === 0 && !hasTime) return { rows: undefined, exact }
   const candidates = rowsPassing(tests, block.count)
   return { rows: hasTime ? await inTime(block, candidates, plan) : candidates, exact }
+}
+
+/**
+ * Every row but those with one of the values; `undefined` when that is every row. Hashes alone may take other values for
+ * these and would leave out too much: then the records tell.
+ */
+async function exclusion(
+  block: Block,
+  column: number,
+  any: readonly string[],
+): Promise<Test | "unknown" | undefined> {
+  const dictionary = await block.dictionary(column)
+  if (dictionary.texts === undefined) return "unknown"
+  const codes = [...new Set(any.flatMap((text) => codesOf(dictionary, column, text)))]
+  if (codes.length === 0) return undefined
+  const wanted = new Uint8Array(dictionary.counts.length).fill(1)
+  for (const code of codes) wanted[code] = 0
+  const excluded = codes.reduce((sum, code) => sum + (dictionary.counts[code] ?? 0), 0)
+  return { codes: await block.codes(column), only: undefined, wanted, rows: block.count - excluded }
 }
 
 interface Test {

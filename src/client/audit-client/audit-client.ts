@@ -361,7 +361,7 @@ function parametersOf(query: FilterQuery | Readonly<Record<string, unknown>>): s
   const parameters = new URLSearchParams()
   for (const [name, value] of Object.entries(query) as [string, unknown][]) {
     if (value === undefined) continue
-    parameters.append(name, Array.isArray(value) ? value.join(",") : String(value))
+    for (const each of [value].flat()) parameters.append(name, String(each))
   }
   return parameters.toString()
 }

@@ -1,4 +1,4 @@
-import type { LogFilter } from "../../audit/index.ts"
+import type { Exclusions, LogFilter } from "../../audit/index.ts"
 import type { FilterQuery, TokenLimits } from "../../wire/http.ts"
 import type { Parsed } from "./schemas.ts"
 
@@ -18,7 +18,21 @@ export function filterOf(query: Parsed<FilterQuery>, limits: TokenLimits | null)
     ...(from === undefined ? {} : { from }),
     ...(to === undefined ? {} : { to }),
     ...(q === undefined || q === "" ? {} : { text: q }),
+    ...exclusionsOf(query),
   }
+}
+
+function exclusionsOf(query: Parsed<FilterQuery>): { readonly not?: Exclusions } {
+  const asked = {
+    kind: query.not_kind,
+    agent: query.not_agent,
+    channel: query.not_channel,
+    task: query.not_task,
+    outcome: query.not_outcome,
+    text: query.not_q,
+  }
+  const not = Object.fromEntries(Object.entries(asked).filter(([, values]) => values !== undefined))
+  return Object.keys(not).length === 0 ? {} : { not }
 }
 
 function kindsOf(

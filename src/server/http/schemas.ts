@@ -37,8 +37,10 @@ export interface PageQuery {
 
 /** In characters: no id, kind or outcome that anybody uses is longer. */
 const MAX_WORD_LENGTH = 256
-/** In kinds. */
-const MAX_KINDS = 100
+/** Of kinds, and of values that are left out. */
+const MAX_WORDS = 100
+/** Of parts of a line that are left out. */
+const MAX_TEXTS = 20
 /** In characters: what fits into a URL that every proxy lets through. */
 const MAX_TEXT_LENGTH = 2_000
 /** Of a list. */
@@ -59,18 +61,27 @@ function whole(min: number, max: number = Number.MAX_SAFE_INTEGER): z.ZodType<nu
   )
 }
 
+const words = z.preprocess(
+  (value) => [value].flat().flatMap((text) => String(text).split(",")),
+  z.array(word).max(MAX_WORDS),
+)
+const without = words.optional().describe("Without these. Several times, or with commas.")
+
 const filters = {
-  kind: z
-    .preprocess(
-      (value) => [value].flat().flatMap((text) => String(text).split(",")),
-      z.array(word).max(MAX_KINDS),
-    )
-    .optional()
-    .describe("One of these kinds. Several times, or with commas."),
+  kind: words.optional().describe("One of these kinds. Several times, or with commas."),
   agent: word.optional().describe("Named in any field that names an agent. An id."),
   channel: word.optional(),
   task: word.optional(),
   outcome: word.optional(),
+  not_kind: without,
+  not_agent: without,
+  not_channel: without,
+  not_task: without,
+  not_outcome: without,
+  not_q: z
+    .preprocess((value) => [value].flat(), z.array(z.string().min(1).max(MAX_TEXT_LENGTH)).max(MAX_TEXTS))
+    .optional()
+    .describe("Without records whose line has one of these parts. Several times."),
   q: z.string().max(MAX_TEXT_LENGTH).optional().describe("A part of the line, as it is stored."),
 }
 const bounds = {

@@ -1,10 +1,11 @@
 /** Values that can be acted on: filtered in and out, copied, followed. */
 import type { JSX } from "preact"
-import { parseTime, isoTime } from "../../core/index.ts"
+import { encodeLine, parseTime, isoTime } from "../../core/index.ts"
+import { quote } from "../../core/line-text.ts"
 import { shortId, tellRecord } from "../../model/index.ts"
 import type { Part } from "../../model/index.ts"
-import { NO_FILTER, withField, withKind } from "../place.ts"
-import type { SingleField } from "../place.ts"
+import { NO_FILTER, withValue } from "../place.ts"
+import type { Excludable } from "../place.ts"
 import { channelTypes, goFilter, goView, nameOf, place } from "../state.ts"
 import { T } from "../texts.ts"
 import { kindColour } from "./colour.ts"
@@ -15,7 +16,7 @@ import { copy } from "./toast.tsx"
 type Fields = Readonly<Record<string, unknown>>
 
 /** Which filter a field of a record answers to. */
-const FILTER_OF: Readonly<Record<string, SingleField | "kind">> = {
+const FILTER_OF: Readonly<Record<string, Excludable>> = {
   kind: "kind",
   agent_id: "agent",
   owner_id: "agent",
@@ -30,7 +31,7 @@ const FILTER_OF: Readonly<Record<string, SingleField | "kind">> = {
   outcome: "outcome",
 }
 
-export function filterOf(field: string): SingleField | "kind" | undefined {
+export function filterOf(field: string): Excludable | undefined {
   return Object.hasOwn(FILTER_OF, field) ? FILTER_OF[field] : undefined
 }
 
@@ -49,26 +50,35 @@ export function channelLabel(id: string): string {
 
 const AROUND_MS = 150_000
 
-export function actionsFor(field: string, value: string): MenuItem[] {
+export type Literal = string | number | boolean | null
+
+export function actionsFor(field: string, literal: Literal): MenuItem[] {
+  const value = String(literal)
   const { filter } = place.peek()
   const by = filterOf(field)
   const label = labelOf(field, value)
   const items: MenuItem[] = []
-  if (by === "kind") {
+  if (by !== undefined) {
     items.push(
-      { text: T.menuIn(label), run: () => goFilter(withKind(filter, value, "in")) },
-      { text: T.menuOut(label), run: () => goFilter(withKind(filter, value, "out")) },
+      { text: T.menuIn(label), run: () => goFilter(withValue(filter, by, value, "in")) },
+      { text: T.menuOut(label), run: () => goFilter(withValue(filter, by, value, "out")) },
     )
-  } else if (by !== undefined) {
-    items.push({ text: T.menuIn(label), run: () => goFilter(withField(filter, by, value)) })
   } else if (field === "at") {
     const time = parseTime(value)
     if (time !== undefined) {
       const range = { from: isoTime(time - AROUND_MS), to: isoTime(time + AROUND_MS) }
       items.push({ text: T.menuAround, run: () => goFilter({ ...filter, ...range }) })
     }
-  } else if (value !== "") {
-    items.push({ text: T.menuSearch, run: () => goFilter(withField(filter, "q", value.slice(0, 200))) })
+  } else if (typeof literal === "number") {
+    // As a text `1` is a part of `12`: it can be looked for, and neither asked for nor left out.
+    const part = partOf(field, literal)
+    items.push({ text: T.menuSearch, run: () => goFilter(withValue(filter, "q", part, "in")) })
+  } else {
+    const part = partOf(field, literal)
+    items.push(
+      { text: T.menuText(field), run: () => goFilter(withValue(filter, "q", part, "in")) },
+      { text: T.menuNoText(field), run: () => goFilter(withValue(filter, "q", part, "out")) },
+    )
   }
   if (by === "agent") items.push({ text: T.menuFollow("agent"), run: () => goView("agents", value) })
   if (by === "channel") items.push({ text: T.menuFollow("channel"), run: () => goView("channels", value) })
@@ -76,6 +86,17 @@ export function actionsFor(field: string, value: string): MenuItem[] {
     items.push({ text: T.menuFollow("task"), run: () => goFilter({ ...NO_FILTER, task: value }) })
   items.push({ text: T.menuCopy, run: () => copy(value) })
   return items
+}
+
+/** In UTF-16 units. */
+const MAX_PART_LENGTH = 500
+
+/** The part of a line that a field with this value is, as it is stored; of a long text its beginning. */
+function partOf(field: string, value: Literal): string {
+  const whole = encodeLine({ [field]: value }).slice(1, -1)
+  return typeof value === "string" && whole.length > MAX_PART_LENGTH
+    ? quote(value.slice(0, 80)).slice(1, -1)
+    : whole
 }
 
 /** Every value of a record that can be acted on, for a menu that the keyboard opens. */
@@ -102,17 +123,17 @@ export function Value({
   tabIndex,
 }: {
   readonly field: string
-  readonly value: string
+  readonly value: Literal
   readonly class?: string
   readonly children?: JSX.Element | string | (JSX.Element | string)[]
   readonly tabIndex?: number
 }): JSX.Element {
-  const label = labelOf(field, value)
+  const label = labelOf(field, String(value))
   return (
     <button
       type="button"
       class={`value ${name}`}
-      title={value}
+      title={String(value)}
       aria-haspopup="menu"
       {...(tabIndex === undefined ? {} : { tabIndex })}
       onClick={(event) => {

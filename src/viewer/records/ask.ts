@@ -1,6 +1,4 @@
 /** The questions of the records view. */
-import type { Signal } from "@preact/signals"
-import { signal } from "@preact/signals"
 import type { RecordsPage, StatsAnswer } from "../../wire/http.ts"
 import { askJson } from "../api.ts"
 import type { Params } from "../api.ts"
@@ -9,9 +7,6 @@ import { filterParams } from "../place.ts"
 import type { Filter } from "../place.ts"
 import { sawSize } from "../session.ts"
 import { learn } from "../state.ts"
-
-/** Every kind that the whole log was counted to have. */
-export const knownKinds: Signal<readonly string[]> = signal([])
 
 export async function askPage(
   filter: Filter,
@@ -40,12 +35,6 @@ export async function askStats(filter: Filter, signal: AbortSignal): Promise<Sta
   noteKinds(Object.keys(stats.by_kind))
   sawSize(stats.size)
   return stats
-}
-
-export async function learnKinds(signal: AbortSignal): Promise<void> {
-  const { by_kind } = await askJson<StatsAnswer>("v1/stats", [], signal)
-  noteKinds(Object.keys(by_kind))
-  knownKinds.value = Object.keys(by_kind)
 }
 
 /** The filter as `/v1/tail` takes it, where `from` is an index. */

@@ -6,7 +6,7 @@ import { dateTime } from "../format.ts"
 import { useKeys } from "../keys.ts"
 import { Icon } from "../parts/icons.tsx"
 import { labelOf } from "../parts/values.tsx"
-import { isFiltered, NO_FILTER, SINGLE_FIELDS, withField, withKind } from "../place.ts"
+import { isFiltered, NO_FILTER, SINGLE_FIELDS, withField, withValue } from "../place.ts"
 import type { Filter } from "../place.ts"
 import { goFilter, place } from "../state.ts"
 import { T } from "../texts.ts"
@@ -68,15 +68,17 @@ export function Chips(): JSX.Element | null {
           key={`+${kind}`}
           name={T.filterNames.kind}
           value={kind}
-          without={withKind(filter, kind, "any")}
+          without={withValue(filter, "kind", kind, "any")}
         />
       ))}
-      {filter.not.map((kind) => (
+      {filter.not.map(({ field, value }) => (
         <Chip
-          key={`-${kind}`}
-          name={T.filterNames.not}
-          value={kind}
-          without={withKind(filter, kind, "any")}
+          key={`-${field} ${value}`}
+          name={T.filterNot(T.filterNames[field])}
+          value={labelOf(FIELD_OF[field] ?? "", value)}
+          title={value}
+          isNot
+          without={withValue(filter, field, value, "any")}
         />
       ))}
       {SINGLE_FIELDS.map((field) => {
@@ -113,15 +115,17 @@ function Chip({
   name,
   value,
   title,
+  isNot = false,
   without,
 }: {
   readonly name: string
   readonly value: string
   readonly title?: string
+  readonly isNot?: boolean
   readonly without: Filter
 }): JSX.Element {
   return (
-    <li class="chip" title={title ?? value}>
+    <li class="chip" data-not={isNot} title={title ?? value}>
       <span class="chip-name">{name}</span>
       <span class="chip-value">{value}</span>
       <button type="button" aria-label={T.remove(`${name} ${value}`)} onClick={() => goFilter(without)}>

@@ -12,6 +12,7 @@ import { Icon } from "../parts/icons.tsx"
 import { Failure } from "../parts/notice.tsx"
 import { copy, save } from "../parts/toast.tsx"
 import { filterOf, Kind, Sentence, Value } from "../parts/values.tsx"
+import type { Literal } from "../parts/values.tsx"
 import { useResource } from "../resource.ts"
 import { head, memory, refusedRecord, trust } from "../session.ts"
 import { goView, nameOf } from "../state.ts"
@@ -161,7 +162,9 @@ function FieldRow({ field, value }: { readonly field: string; readonly value: un
         ) : typeof value === "object" && value !== null ? (
           <code>{JSON.stringify(value, null, 1)}</code>
         ) : (
-          <code class="literal">{String(value)}</code>
+          <Value field={field} value={value as Literal} class="literal">
+            {String(value)}
+          </Value>
         )}
       </dd>
     </>

@@ -23,8 +23,6 @@ export interface Rows {
   readonly error: Signal<Error | undefined>
   /** How many there are to draw. */
   readonly count: number
-  /** Whether older ones are there and will not be loaded. */
-  readonly isCut: boolean
   get(row: number): RecordItem | undefined
   /** A number that the row's record keeps when others come on top of it; neighbours have neighbouring ones. */
   ordinalOf(row: number): number
@@ -40,8 +38,8 @@ export interface Rows {
 const PAGE = 200
 /** Of indexed pages that are kept: 40,000 records. */
 const MAX_PAGES = 200
-/** Of rows that a filtered list grows to. */
-const MAX_LOADED = 100_000
+/** Of pages of a query that are kept: 50,000 records. Others are read again by their cursors. */
+const MAX_FILTERED_PAGES = 100
 /** The service's own limit is 1,000. */
 const FILTERED_PAGE = 500
 /** In rows before the end of what is loaded: then the next page is asked for. */
@@ -51,7 +49,6 @@ const AHEAD = 300
 export class IndexedRows implements Rows {
   readonly version: Signal<number> = signal(0)
   readonly error: Signal<Error | undefined> = signal(undefined)
-  readonly isCut = false
   #size: number
   readonly #load: LoadPage
   /** Where the window was: the page that comes next is loaded before it is seen. */
@@ -152,18 +149,34 @@ export class IndexedRows implements Rows {
   }
 }
 
+/** A page of a query that was read once. */
+interface QueryPage {
+  /** What it was asked with. */
+  readonly cursor: string | undefined
+  /** Its first row among those that were not brought by the tail. */
+  readonly start: number
+  readonly count: number
+  /** Indexes of its first and last record. */
+  readonly newest: number
+  readonly oldest: number
+  /** Newest first; `undefined` once it was far away for long enough. */
+  items: readonly RecordItem[] | undefined
+}
+
 /** Of a query. */
 export class FilteredRows implements Rows {
   readonly version: Signal<number> = signal(0)
   readonly error: Signal<Error | undefined> = signal(undefined)
   readonly #load: LoadPage
   readonly #stop = new AbortController()
-  /** Oldest first, so that what arrives is pushed; older pages are put into `#older`. */
+  /** What the tail brought, oldest first: what arrives is pushed. */
   readonly #newer: RecordItem[] = []
-  /** Newest first. */
-  readonly #older: RecordItem[] = []
+  /** Newest first, none of them empty. */
+  readonly #pages: QueryPage[] = []
+  /** Of the page after the last one. */
   #cursor: string | null | undefined
   #isLoading = false
+  readonly #loadingAgain = new Set<QueryPage>()
 
   constructor(load: LoadPage) {
     this.#load = load
@@ -171,25 +184,23 @@ export class FilteredRows implements Rows {
 
   /** One more while there is more: the row that says so. */
   get count(): number {
-    return this.#loaded + (this.#cursor === null || this.isCut ? 0 : 1)
+    return this.#loaded + (this.#cursor === null ? 0 : 1)
   }
 
-  get isCut(): boolean {
-    return this.#cursor !== null && this.#loaded >= MAX_LOADED
-  }
-
-  /** Nothing has come yet, so nothing can be said. */
-  get isFirstLoad(): boolean {
-    return this.#cursor === undefined
+  get #older(): number {
+    const last = this.#pages.at(-1)
+    return last === undefined ? 0 : last.start + last.count
   }
 
   get #loaded(): number {
-    return this.#newer.length + this.#older.length
+    return this.#newer.length + this.#older
   }
 
   get(row: number): RecordItem | undefined {
     const { length } = this.#newer
-    return row < length ? this.#newer[length - 1 - row] : this.#older[row - length]
+    if (row < length) return this.#newer[length - 1 - row]
+    const page = this.#pageAt(row - length)
+    return page?.items?.[row - length - page.start]
   }
 
   ordinalOf(row: number): number {
@@ -197,34 +208,46 @@ export class FilteredRows implements Rows {
   }
 
   rowOf(index: number): number | undefined {
-    // Rows fall by index, so half of them can be left out at each step.
-    let low = 0
-    let high = this.#loaded - 1
-    while (low <= high) {
-      const middle = Math.floor((low + high) / 2)
-      const found = this.get(middle)?.index ?? -1
-      if (found === index) return middle
-      if (found > index) low = middle + 1
-      else high = middle - 1
-    }
-    return undefined
+    const { length } = this.#newer
+    const inNewer = find(length, (i) => (this.#newer[i]?.index ?? 0) - index)
+    if (inNewer !== undefined) return length - 1 - inNewer
+    const at = find(this.#pages.length, (i) => {
+      const { newest, oldest } = this.#pages[i] ?? { newest: -1, oldest: -1 }
+      return index > newest ? 1 : index < oldest ? -1 : 0
+    })
+    const page = at === undefined ? undefined : this.#pages[at]
+    const { items } = page ?? {}
+    const within = items && find(items.length, (i) => index - (items[i]?.index ?? 0))
+    return page === undefined || within === undefined ? undefined : length + page.start + within
   }
 
-  want(_first: number, last: number): void {
-    if (this.#cursor === null || this.isCut || this.#isLoading || last < this.#loaded - AHEAD) return
+  want(first: number, last: number): void {
+    const { length } = this.#newer
+    for (let row = Math.max(0, first - length); row <= last - length;) {
+      const page = this.#pageAt(row)
+      if (page === undefined) break
+      if (page.items === undefined) this.#again(page)
+      row = page.start + page.count
+    }
+    if (this.#cursor === null || this.#isLoading || last < this.#loaded - AHEAD) return
     this.#isLoading = true
     const { signal } = this.#stop
-    this.#load("desc", this.#cursor, FILTERED_PAGE, signal)
+    const cursor = this.#cursor
+    this.#load("desc", cursor, FILTERED_PAGE, signal)
       .then(
         ({ records, next_cursor }) => {
-          const newest = this.#newer[0]?.index ?? Infinity
-          this.#older.push(...records.filter(({ index }) => index < newest))
+          const limit = this.#pages.at(-1)?.oldest ?? this.#newer[0]?.index ?? Infinity
+          const items = records.filter(({ index }) => index < limit)
+          const [newest, oldest] = [items[0], items.at(-1)]
+          if (newest !== undefined && oldest !== undefined) {
+            const [start, count] = [this.#older, items.length]
+            this.#pages.push({ cursor, start, count, newest: newest.index, oldest: oldest.index, items })
+          }
           this.#cursor = next_cursor
           this.error.value = undefined
+          this.#forget(last - length)
         },
-        (error: unknown) => {
-          if (!signal.aborted) this.error.value = error instanceof Error ? error : new Error(String(error))
-        },
+        (error: unknown) => this.#failed(error),
       )
       .finally(() => {
         this.#isLoading = false
@@ -240,4 +263,61 @@ export class FilteredRows implements Rows {
   stop(): void {
     this.#stop.abort()
   }
+
+  #again(page: QueryPage): void {
+    if (this.#loadingAgain.has(page)) return
+    this.#loadingAgain.add(page)
+    this.#load("desc", page.cursor, FILTERED_PAGE, this.#stop.signal)
+      .then(
+        ({ records }) => {
+          page.items = records.filter(({ index }) => index <= page.newest && index >= page.oldest)
+          this.error.value = undefined
+          this.#forget(page.start)
+        },
+        (error: unknown) => this.#failed(error),
+      )
+      .finally(() => {
+        this.#loadingAgain.delete(page)
+        this.version.value++
+      })
+  }
+
+  /** Lets go of the pages that are farthest from a row; the first was asked for without a cursor, and stays. */
+  #forget(row: number): void {
+    const kept = this.#pages.filter(({ items, cursor }) => items !== undefined && cursor !== undefined)
+    const distance = ({ start, count }: QueryPage): number => Math.abs(start + count / 2 - row)
+    kept.sort((a, b) => distance(a) - distance(b))
+    for (const page of kept.slice(MAX_FILTERED_PAGES)) page.items = undefined
+  }
+
+  #failed(error: unknown): void {
+    if (this.#stop.signal.aborted) return
+    this.error.value = error instanceof Error ? error : new Error(String(error))
+  }
+
+  #pageAt(row: number): QueryPage | undefined {
+    const at = find(this.#pages.length, (i) => {
+      const { start, count } = this.#pages[i] ?? { start: 0, count: 0 }
+      return row < start ? 1 : row >= start + count ? -1 : 0
+    })
+    return at === undefined ? undefined : this.#pages[at]
+  }
+}
+
+/**
+ * Halves a sorted list.
+ *
+ * @param side below 0: what is looked for is after place `i`; above 0: before it.
+ */
+function find(length: number, side: (i: number) => number): number | undefined {
+  let low = 0
+  let high = length - 1
+  while (low <= high) {
+    const middle = Math.floor((low + high) / 2)
+    const where = side(middle)
+    if (where === 0) return middle
+    if (where < 0) low = middle + 1
+    else high = middle - 1
+  }
+  return undefined
 }

@@ -1,4 +1,5 @@
 /** The records: when, how many, which, and one of them in full. */
+import { computed } from "@preact/signals"
 import type { JSX } from "preact"
 import { useEffect, useMemo, useRef, useState } from "preact/hooks"
 import { isoTime, parseTime, systemClock, systemTimers } from "../../core/index.ts"
@@ -8,13 +9,13 @@ import { openMenu } from "../parts/menu.tsx"
 import { Empty, Failure } from "../parts/notice.tsx"
 import { copy } from "../parts/toast.tsx"
 import { recordActions } from "../parts/values.tsx"
-import { askable, isFiltered, withField, withKind } from "../place.ts"
+import { isFiltered, withField, withValue } from "../place.ts"
 import type { Filter } from "../place.ts"
 import { useResource } from "../resource.ts"
 import { logSize } from "../session.ts"
 import { go, goFilter, goView, openRecord, place, service } from "../state.ts"
 import { T } from "../texts.ts"
-import { askPage, askStats, knownKinds, learnKinds, tailParams } from "./ask.ts"
+import { askPage, askStats, tailParams } from "./ask.ts"
 import { moved, visibleRange, zoomed } from "./buckets.ts"
 import type { TimeRange } from "./buckets.ts"
 import { Chips } from "./filters.tsx"
@@ -34,18 +35,16 @@ const COUNT_REST = 6
 
 export function RecordsView(): JSX.Element {
   const { filter, record } = place.value
-  useResource(filter.not.length > 0 ? "kinds" : undefined, learnKinds)
-  const asked = askable(filter, knownKinds.value)
-  const key = JSON.stringify(asked)
+  const key = JSON.stringify(filter)
   const [tick, setTick] = useState(0)
   const countMs = useRef(0)
   const stats = useResource(`${key} ${tick}`, async (signal) => {
     const start = systemClock()
-    const answer = await askStats(asked, signal)
+    const answer = await askStats(filter, signal)
     countMs.current = systemClock() - start
     return answer
   })
-  const { rows, live } = useRows(asked, key, {
+  const { rows, live } = useRows(filter, key, {
     pauseMs: () => Math.max(COUNT_PAUSE_MS, countMs.current * COUNT_REST),
     count: () => setTick((n) => n + 1),
   })
@@ -178,11 +177,13 @@ export function RecordsView(): JSX.Element {
   ])
 
   const total = stats.data?.total
-  const isEmpty = stats.data !== undefined && total === 0 && rows.count === 0
+  // Drawn again when it changes, and not whenever rows do.
+  const hasRows = useMemo(() => computed(() => rows.version.value >= 0 && rows.count > 0), [rows])
+  const isEmpty = stats.data !== undefined && total === 0 && !hasRows.value
   return (
     <div class="records" data-panel={record !== undefined}>
       <div class="records-main">
-        <Toolbar filter={asked} live={live} onNewest={toNewest} onJump={jumpTo} total={total} />
+        <Toolbar filter={filter} live={live} onNewest={toNewest} onJump={jumpTo} total={total} />
         <Chips />
         {stats.error !== undefined ? (
           <Failure error={stats.error} retry={() => setTick((n) => n + 1)} />
@@ -197,7 +198,7 @@ export function RecordsView(): JSX.Element {
               wanted={filter.kind}
               onToggle={(kind, without) => {
                 const wanted = without ? "out" : filter.kind.includes(kind) ? "any" : "in"
-                goFilter(withKind(filter, kind, wanted))
+                goFilter(withValue(filter, "kind", kind, wanted))
               }}
             />
           </>
