@@ -53,7 +53,8 @@ interface Pair {
  * passage is one delegation deeper, so that hubs that point at each other end at `limits.delegation_depth`. Both hubs keep
  * their own record; `from` in the far envelope's data is the near sender's address, as the near hub's word.
  *
- * Not promised: that a far agent can open a channel with a near one by itself; its invitations are refused.
+ * For the other way make a second one with near and far exchanged, over the same two clients: then far agents invite the
+ * near ones that it brings. An invitation to the near hub itself names nobody, and is refused.
  */
 export class Federation {
   readonly #near: FederatedHub

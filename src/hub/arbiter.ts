@@ -102,7 +102,8 @@ export interface HubView {
 /**
  * The hub's own arbiter: each agent's rule, as it is now. It lets everybody register.
  *
- * `limits.rate` is not judged here, and every `limits.inbox.overflow` acts as `reject`, as in AG2.
+ * `limits.rate` is not judged here. `limits.inbox.overflow` is `reject`: no other can be asked for, and one that is stored
+ * acts as it, as in AG2.
  */
 export class RuleArbiter extends BaseArbiter {
   readonly #view: HubView

@@ -1,4 +1,14 @@
-import { isTerminalChannel, INVITE_ACK, INVITE_REJECT, OPENED, type Envelope } from "../model/index.ts"
+import {
+  isTerminalChannel,
+  INVITE_ACK,
+  INVITE_REJECT,
+  OPENED,
+  type AdapterResult,
+  type ChannelAdapter,
+  type ChannelMetadata,
+  type Envelope,
+  type JsonValue,
+} from "../model/index.ts"
 import { inboxesOf, recipientsOf, repeatKeys, type Channel } from "./channel.ts"
 import { metadataPath } from "./channel-book.ts"
 import type { HubContext } from "./context.ts"
@@ -16,7 +26,8 @@ import { ChannelWal } from "./wal.ts"
  * Takes in what is stored and not known yet. What is known stays as it is, so that it may run at any time.
  *
  * One identity, channel or task that cannot be read back is quarantined: it is reported, its files stay untouched, and
- * the rest is served. What a crash left between a channel's log and its metadata is put right from the log.
+ * the rest is served. A channel whose adapter fails is reported as well, and served without one: it takes nothing, and can be
+ * read and ended. What a crash left between a channel's log and its metadata is put right from the log.
  */
 export class Hydration {
   readonly #context: HubContext
@@ -24,6 +35,8 @@ export class Hydration {
   readonly #operation: Operation
   /** The ids of channels whose end is in the audit log: the end of no channel is told twice. */
   readonly #endsOnRecord: () => Promise<ReadonlySet<string>>
+  /** Set by `run`. */
+  #quarantined = new Set<string>()
 
   constructor(
     context: HubContext,
@@ -40,6 +53,7 @@ export class Hydration {
   /** @param quarantined what was found broken before; what is found now is added. */
   async run(quarantined: Set<string>): Promise<void> {
     const { registry, tasks, book } = this.#parts
+    this.#quarantined = quarantined
     const guard = async (path: string, load: () => Promise<void>): Promise<string | undefined> => {
       if (quarantined.has(path)) return undefined
       try {
@@ -121,10 +135,10 @@ export class Hydration {
     const { book } = this.#parts
     const { metadata } = base
     const adapter = book.adapter(metadata.manifest.type, metadata.manifest.version)
-    let state = adapter === undefined ? undefined : deepFreeze(adapter.initialState(metadata))
+    const folding = new Folding(adapter, metadata)
     const seen: Envelope[] = []
     const { wal, torn } = await ChannelWal.recover(this.#context.store, channelId, (envelope, position) => {
-      if (adapter !== undefined && state !== undefined) state = deepFreeze(adapter.fold(envelope, state))
+      folding.take(envelope)
       for (const key of repeatKeys(envelope)) base.causation.set(key, position)
       seen.push(envelope)
       this.#context.envelopeIds.atLeast(envelope.envelope_id)
@@ -137,7 +151,12 @@ export class Hydration {
     }
     const fired = await readJson(this.#context.store, violationsPath(channelId))
     if (Array.isArray(fired)) for (const key of fired as unknown[]) base.fired.add(String(key))
-    const channel: Channel = { ...base, adapter, state, wal }
+    const channel: Channel = { ...base, ...folding.outcome(), wal }
+    if (folding.failure !== undefined) {
+      const path = `/channels/${channelId}`
+      this.#quarantined.add(path)
+      this.#quarantine(path, folding.failure.error)
+    }
     book.add(channel)
     await this.#countInboxes(channel, seen)
     await this.#putRight(channel, seen)
@@ -192,7 +211,13 @@ export class Hydration {
     await lifecycle.decides(channel, this.#operation)
     const last = envelopes.at(-1)
     if (adapter === undefined || state === undefined || last === undefined) return
-    const { nextState, closeReason = "" } = adapter.onAccepted(channel.metadata, last, state)
+    let result: AdapterResult = {}
+    try {
+      result = adapter.onAccepted(channel.metadata, last, state)
+    } catch (error) {
+      this.#context.logger.error({ err: error, channel_id: metadata.channel_id }, "an adapter failed")
+    }
+    const { nextState, closeReason = "" } = result
     if (nextState === undefined) return
     this.#report(channel, "the adapter's end")
     await lifecycle.ends(channel, nextState, closeReason, this.#operation)
@@ -215,6 +240,37 @@ export class Hydration {
     return (await this.#context.store.list(path))
       .filter((name) => name.endsWith("/"))
       .map((name) => name.slice(0, -1))
+  }
+}
+
+/** A channel's state as its log is read. An adapter that fails has none from there on. */
+class Folding {
+  failure: { readonly error: unknown } | undefined
+  readonly #adapter: ChannelAdapter | undefined
+  #state: JsonValue | undefined
+
+  constructor(adapter: ChannelAdapter | undefined, metadata: ChannelMetadata) {
+    this.#adapter = adapter
+    this.#attempt(() => adapter?.initialState(metadata))
+  }
+
+  take(envelope: Envelope): void {
+    const state = this.#state
+    if (state !== undefined) this.#attempt(() => this.#adapter?.fold(envelope, state))
+  }
+
+  outcome(): Pick<Channel, "adapter" | "state"> {
+    const failed = this.failure !== undefined
+    return failed ? { adapter: undefined, state: undefined } : { adapter: this.#adapter, state: this.#state }
+  }
+
+  #attempt(fold: () => JsonValue | undefined): void {
+    if (this.failure !== undefined) return
+    try {
+      this.#state = deepFreeze(fold())
+    } catch (error) {
+      this.failure = { error }
+    }
   }
 }
 

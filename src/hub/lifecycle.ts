@@ -66,8 +66,19 @@ export class ChannelLifecycle {
     const closed_by = operation.actor ?? null
     const notice = systemEnvelope(channel.metadata, `ag2.channel.${end}`, { reason, closed_by })
     const closing = this.#committer.stamp(notice)
-    await this.#committer.commit(channel, [this.#committer.prepare(channel, closing)], operation)
+    await this.#committer.commit(channel, [this.#ending(channel, closing)], operation)
     await this.hasEnded(channel, closing, operation)
+  }
+
+  /** No adapter keeps a channel from ending: without its fold, the state stays what it was. */
+  #ending(channel: Channel, closing: Envelope): Prepared {
+    try {
+      return this.#committer.prepare(channel, closing)
+    } catch (error) {
+      const { channel_id } = channel.metadata
+      this.#context.logger.error({ err: error, channel_id }, "an adapter failed at the end of its channel")
+      return { envelope: closing, state: channel.state, result: {} }
+    }
   }
 
   /** Ends the channel when the adapter has said so of an envelope that is in the log: the hub ends it, not the sender. */

@@ -132,6 +132,24 @@ export function readRule(value: unknown): Rule {
   }
 }
 
+/**
+ * A rule that somebody asks for. One that is stored already is taken as it is, such as from AG2's folder.
+ *
+ * @throws InvalidInputError for an overflow that drops: what is in a log is delivered, and a sender who was told so would
+ *   have been told wrong.
+ */
+export function readAskedRule(value: unknown): Rule {
+  const rule = readRule(value)
+  const { overflow } = rule.limits.inbox
+  if (overflow === "reject") return rule
+  throw new InvalidInputError(
+    `limits.inbox.overflow is ${overflow}, and this hub drops nothing that it has accepted`,
+    {
+      hint: 'Leave it out, or set it to "reject": the sender is told that the inbox is full.',
+    },
+  )
+}
+
 function duration(fields: Fields, key: string): Duration {
   const value = fields.json(key) as Duration
   parseDuration(value)

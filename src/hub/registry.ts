@@ -26,8 +26,9 @@ import type { Gatekeeper } from "./gatekeeper.ts"
 import { agentPath, IdentityFiles, type Identity } from "./identity-files.ts"
 import type { Operation } from "./operation.ts"
 import { copyObject, deepFreeze } from "./plain-json.ts"
-import { readPassport, readResume, readRule } from "./records.ts"
+import { readAskedRule, readPassport, readResume } from "./records.ts"
 import { LazyFile } from "./stored-json.ts"
+import { TrackRecords } from "./track-records.ts"
 
 /** By what way somebody comes in. */
 export interface Door {
@@ -59,6 +60,7 @@ export class Registry {
   /** Owned by `register`, `unregister` and `adopt`, in the order of registration. */
   readonly #identities = new Map<string, Identity>()
   readonly #ids = new Map<string, string>()
+  readonly #tracks: TrackRecords
   readonly #indexFile: LazyFile
   /** Of the capability index, as the file has it. */
   #savedVersion = 0
@@ -68,6 +70,7 @@ export class Registry {
     this.#gatekeeper = gatekeeper
     this.#auth = auth
     this.files = new IdentityFiles(context.store)
+    this.#tracks = new TrackRecords(context)
     this.#indexFile = new LazyFile(async () => {
       const { version } = this.capabilities
       await context.store.write(CAPABILITY_INDEX_PATH, JSON.stringify(this.capabilities))
@@ -126,7 +129,7 @@ export class Registry {
     const asker = deepFreeze(readPassport(makePassport(given, this.#context.newId(), this.#context.now())))
     const asked = deepFreeze(readResume(copyObject(registration.resume ?? {}, "resume")))
     const resume = deepFreeze({ ...asked, observed: EMPTY_RESUME.observed })
-    const rule = deepFreeze(readRule(copyObject(registration.rule ?? {}, "rule")))
+    const rule = deepFreeze(readAskedRule(copyObject(registration.rule ?? {}, "rule")))
     const skill = checkSkill(skill_md)
     await this.#gatekeeper.require(
       "register",
@@ -167,6 +170,7 @@ export class Registry {
       this.#identities.delete(agentId)
       this.#ids.delete(name)
       this.capabilities.remove(agentId)
+      this.#tracks.forget(agentId)
       removed()
       this.#context.logger.info({ agent_id: agentId, name }, "agent unregistered")
       const at = this.#context.now()
@@ -196,7 +200,7 @@ export class Registry {
   }
 
   async setRule(agentId: string, request: RuleRequest, operation: Operation): Promise<Rule> {
-    const asked = readRule(copyObject(request, "rule"))
+    const asked = readAskedRule(copyObject(request, "rule"))
     return await this.#change(agentId, async (identity) => {
       const rule = deepFreeze({ ...asked, version: identity.rule.version + 1 })
       await this.files.writeRule(identity, rule)
@@ -231,11 +235,12 @@ export class Registry {
   }
 
   /**
-   * @param countOnce says whether this task was not counted yet, and remembers it. Called under the agent's lock.
+   * @param countOnce says whether this task was not counted yet, and remembers it; `undefined` for one that the hub has not
+   *   seen. Called under the agent's lock.
    */
   async recordObservation(
     observation: Observation,
-    countOnce: (taskId: string) => Promise<boolean>,
+    countOnce: (taskId: string) => Promise<boolean | undefined>,
     operation: Operation,
   ): Promise<void> {
     const { owner_id, capability, outcome, latency_ms = null, task_id = null } = observation
@@ -248,13 +253,21 @@ export class Registry {
     await this.#context.locks.run(`agent:${owner_id}`, async () => {
       const identity = this.#identities.get(owner_id)
       if (identity === undefined) return
-      if (task_id !== null && !(await countOnce(task_id))) return
+      if (task_id !== null && (await this.#tracks.has(owner_id, task_id))) return
+      const isFirst = task_id === null ? true : await countOnce(task_id)
+      if (isFirst === false) return
       const at = this.#context.now()
       const { observed, version } = identity.resume
       const before = Object.hasOwn(observed, capability) ? observed[capability] : undefined
+      const seen = {
+        capability,
+        latencyMs: latency_ms,
+        ...(isFirst === undefined && task_id !== null ? { unseen: task_id } : {}),
+      }
+      const p50 = await this.#tracks.add(owner_id, seen, before?.p50_latency_ms ?? null)
       const resume = deepFreeze({
         ...identity.resume,
-        observed: { ...observed, [capability]: addObservation(before, outcome, latency_ms) },
+        observed: { ...observed, [capability]: addObservation(before, outcome, p50) },
         version: version + 1,
         last_updated: at,
       })

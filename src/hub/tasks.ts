@@ -31,9 +31,6 @@ export function taskPath(taskId: string, file: "metadata.json" | "checkpoint.jso
 /** Kinds that say what the hub itself has seen; nobody else may. */
 const OWN_KINDS: readonly string[] = ["started", "completed", "failed", "expired", "cancelled"]
 
-/** Task ids that were counted without having been seen. */
-const MAX_COUNTED_UNSEEN = 100_000
-
 interface Task {
   metadata: TaskMetadata
   /** Its outcome counts in its owner's track record already. Kept in the task's file, beside the metadata. */
@@ -57,8 +54,6 @@ export class Tasks {
   readonly #left = new Set<Task>()
   /** Owned by `#change` and `uncounted`: those that expired and are not in their owner's track record yet. */
   readonly #uncounted = new Set<Task>()
-  /** Tasks that the hub was told of without having seen them: bounded, and lost on a restart. */
-  readonly #countedUnseen = new Set<string>()
 
   constructor(context: HubContext, parts: { registry: Registry; gatekeeper: Gatekeeper }) {
     this.#context = context
@@ -204,20 +199,16 @@ export class Tasks {
   }
 
   /**
-   * Whether the task's outcome was not counted yet; it is from now on. Called under the owner's lock.
+   * Whether the task's outcome was not counted yet; it is from now on. `undefined` for a task that was never observed.
+   * Called under the owner's lock.
    *
    * It is written down before the count is: a crash in between loses the count rather than doubling it.
    */
-  async countOnce(taskId: string): Promise<boolean> {
+  async countOnce(taskId: string): Promise<boolean | undefined> {
     const task = this.#tasks.get(taskId)
-    if (task === undefined) {
-      if (this.#countedUnseen.has(taskId)) return false
-      if (this.#countedUnseen.size >= MAX_COUNTED_UNSEEN) this.#forgetOldest()
-      this.#countedUnseen.add(taskId)
-      return true
-    }
+    if (task === undefined) return undefined
     return await this.#context.locks.run(`task:${taskId}`, async () => {
-      if (task.counted || this.#countedUnseen.has(taskId)) return false
+      if (task.counted) return false
       await this.#write(task.metadata, { ...task, counted: true })
       task.counted = true
       return true
@@ -354,10 +345,5 @@ export class Tasks {
     const task = this.#tasks.get(taskId)
     if (task === undefined) throw new NotFoundError(`task ${taskId} was never observed`)
     return task
-  }
-
-  #forgetOldest(): void {
-    const [oldest] = this.#countedUnseen
-    if (oldest !== undefined) this.#countedUnseen.delete(oldest)
   }
 }

@@ -9,13 +9,13 @@ export interface ResumeExample {
   readonly note: string
 }
 
-/** A track record, counted by the hub alone. A cancelled task raises `n` and nothing else. */
+/** A track record, counted by the hub alone. A cancelled task raises `n` and nothing else: how many were is the difference. */
 export interface ObservedStat {
   readonly n: number
   readonly completed: number
   readonly failed: number
   readonly expired: number
-  /** AG2's name; it holds the last sample, not a median. */
+  /** The median of the newest latencies that were told, of at most 101; AG2's hub keeps the last one here. */
   readonly p50_latency_ms: number | null
 }
 
@@ -52,11 +52,11 @@ export const EMPTY_RESUME: Resume = {
 
 const NO_RECORD: ObservedStat = { n: 0, completed: 0, failed: 0, expired: 0, p50_latency_ms: null }
 
-/** One more observation. A latency of `null` keeps the last one. */
+/** One more observation. @param p50LatencyMs the median with it; `null` keeps the one before. */
 export function addObservation(
   stat: ObservedStat | undefined,
   outcome: TaskOutcome,
-  latencyMs: number | null,
+  p50LatencyMs: number | null,
 ): ObservedStat {
   const before = stat ?? NO_RECORD
   return {
@@ -64,7 +64,7 @@ export function addObservation(
     completed: before.completed + (outcome === "completed" ? 1 : 0),
     failed: before.failed + (outcome === "failed" ? 1 : 0),
     expired: before.expired + (outcome === "expired" ? 1 : 0),
-    p50_latency_ms: latencyMs ?? before.p50_latency_ms,
+    p50_latency_ms: p50LatencyMs ?? before.p50_latency_ms,
   }
 }
 

@@ -281,7 +281,7 @@ test("15: observations count; what is not terminal changes nothing; unclaimed ca
   }
   await hub.recordObservation({ owner_id: id, capability: "birds", outcome: "running" as "completed" })
   expect((await hub.getResume(id)).observed).toEqual({
-    birds: { n: 3, completed: 1, failed: 1, expired: 1, p50_latency_ms: 30 },
+    birds: { n: 3, completed: 1, failed: 1, expired: 1, p50_latency_ms: 20 },
   })
   expect((await hub.listAgents({ capability: "birds" })).map(({ name }) => name)).toEqual(["ann"])
   expect(hub.agentsWithCapability("birds")).toEqual([id])

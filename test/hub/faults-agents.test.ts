@@ -12,7 +12,15 @@ import {
   type Decision,
   hashAdminToken,
 } from "../../src/hub/index.ts"
-import { AccessDeniedError, AuthError, ProtocolError, type JsonObject } from "../../src/model/index.ts"
+import {
+  AccessDeniedError,
+  AuthError,
+  INVITE,
+  INVITE_ACK,
+  ProtocolError,
+  type HubConnection,
+  type JsonObject,
+} from "../../src/model/index.ts"
 import { MemoryStore } from "../../src/store/memory.ts"
 import { readText } from "../../src/store/text.ts"
 import { FakeTime } from "../support/fake-time.ts"
@@ -108,6 +116,91 @@ describe("C9, C10: tasks", () => {
     expect(await hub.updateTask("t1", { state: "failed" })).toEqual(ended)
     expect(await recordsOf(hub, "task_terminated")).toHaveLength(1)
     expect(seen.kinds.filter((kind) => kind.startsWith("task:"))).toEqual(["task:started", "task:completed"])
+  })
+
+  test("W-16: the middle latency counts, and a task counts once: across a restart too", async () => {
+    const store = new MemoryStore()
+    const first = await openWorld({ store })
+    const owner_id = await registerOnly(first.hub, "ann")
+    const seen = { task_id: "seen", owner_id, spec: { title: "x", capability: "birds" } }
+    await first.hub.observeTask({ ...seen, state: "running" })
+    await first.hub.updateTask("seen", { state: "completed" })
+    const observe = (hub: Hub, task_id: string | null, latency_ms: number | null): Promise<void> =>
+      hub.recordObservation({ owner_id, capability: "birds", outcome: "completed", latency_ms, task_id })
+    const birds = async (hub: Hub): Promise<unknown> => (await hub.getResume(owner_id)).observed["birds"]
+    for (const hub of [first.hub, first.hub]) {
+      await observe(hub, "seen", 30)
+      await observe(hub, "unseen", 10)
+      await observe(hub, null, 500)
+    }
+    // Anonymous ones count each time.
+    expect(await birds(first.hub)).toMatchObject({ n: 4, completed: 4, p50_latency_ms: 30 })
+    await first.hub.close()
+    await using again = await openWorld({ store })
+    await observe(again.hub, "seen", 30)
+    await observe(again.hub, "unseen", 10)
+    expect(await birds(again.hub)).toMatchObject({ n: 4, p50_latency_ms: 30 })
+    await observe(again.hub, "other", 40)
+    await observe(again.hub, "another", null)
+    expect(await birds(again.hub)).toMatchObject({ n: 6, completed: 6, p50_latency_ms: 40 })
+    // AG2's file has nothing but what AG2's classes read.
+    const resume: unknown = JSON.parse((await readText(store, `/agents/${owner_id}/resume.json`)) ?? "")
+    expect(Object.keys(resume as object).sort()).toEqual(
+      Object.keys(await again.hub.getResume(owner_id)).sort(),
+    )
+  })
+
+  test("W-16: observations that cannot be read are begun anew, from the median that the resume has", async () => {
+    const store = new MemoryStore()
+    const first = await openWorld({ store })
+    const owner_id = await registerOnly(first.hub, "ann")
+    const observation = { owner_id, capability: "birds", outcome: "completed" } as const
+    await first.hub.recordObservation({ ...observation, latency_ms: 10 })
+    await first.hub.close()
+    await store.write(`/agents/${owner_id}/observations.json`, '{"samples":{"birds":["ten"]},"unseen":[]}')
+    await using again = await openWorld({ store })
+    await again.hub.recordObservation({ ...observation, latency_ms: 50 })
+    await again.hub.recordObservation({ ...observation, latency_ms: 60 })
+    expect((await again.hub.getResume(owner_id)).observed["birds"]).toMatchObject({
+      n: 3,
+      p50_latency_ms: 50,
+    })
+    expect(again.log.some(({ message }) => message.includes("observations could not be read"))).toBe(true)
+  })
+
+  test("W-17: an inbox that drops what was accepted cannot be asked for; one that is stored rejects", async () => {
+    const store = new MemoryStore()
+    const first = await openWorld({ store })
+    const asked = (overflow: "drop_oldest" | "drop_newest") => ({
+      limits: { inbox: { max_pending: 1, overflow } },
+    })
+    for (const overflow of ["drop_oldest", "drop_newest"] as const) {
+      await expect(registerOnly(first.hub, "ann", { rule: asked(overflow) })).rejects.toMatchObject({
+        code: "invalid_input",
+        message: expect.stringContaining("overflow") as string,
+      })
+    }
+    const ann = await registerOnly(first.hub, "ann")
+    await expect(first.hub.setRule(ann, asked("drop_oldest"))).rejects.toMatchObject({
+      code: "invalid_input",
+    })
+    expect(await kindsOf(first.hub)).toEqual(["agent_registered"])
+    await first.hub.close()
+    // As AG2's hub leaves it.
+    await store.write(`/agents/${ann}/rule.json`, JSON.stringify({ version: 1, ...asked("drop_oldest") }))
+    await using again = await openWorld({ store })
+    const bob = await join(again.hub, "bob")
+    const connection: HubConnection = await again.hub.connect(async ({ envelope }) => {
+      if (envelope.event_type !== INVITE) return
+      const { channel_id } = envelope
+      const answer = { channel_id, sender_id: ann, event_type: INVITE_ACK, event_data: { channel_id } }
+      await connection.postEnvelope(answer)
+    })
+    await connection.attach("ann")
+    const request = { creator_id: bob.id, manifest_type: "conversation", participants: [ann] }
+    const { channel_id } = await again.hub.createChannel(request)
+    await say(again.hub, channel_id, bob.id)
+    await expect(say(again.hub, channel_id, bob.id)).rejects.toMatchObject({ code: "inbox_full" })
   })
 
   test("A18: nobody but the hub says that a task has ended", async () => {

@@ -1,6 +1,6 @@
 /** Faults of AG2's hub that this one does not repeat: channels and envelopes. Ids are those of its description. */
 import { describe, expect, test } from "vitest"
-import { BaseArbiter, deny, type Decision } from "../../src/hub/index.ts"
+import { BaseArbiter, deny, hashAdminToken, type Decision } from "../../src/hub/index.ts"
 import {
   INVITE_ACK,
   INVITE_REJECT,
@@ -8,11 +8,14 @@ import {
   isTerminalChannel,
   ProtocolError,
   TEXT,
+  textOf,
+  type ChannelAdapter,
   type Envelope,
   type JsonObject,
 } from "../../src/model/index.ts"
 import { MemoryStore } from "../../src/store/memory.ts"
 import { FlakyStore } from "../support/flaky-store.ts"
+import { ADMIN_TOKEN } from "./calls.ts"
 import {
   adapterLike,
   conversation,
@@ -23,6 +26,8 @@ import {
   registerOnly,
   say,
   settle,
+  type Agent,
+  type World,
 } from "./world.ts"
 
 /** An arbiter whose answer to a send waits until the test says so. */
@@ -608,4 +613,89 @@ test("W-8: an adapter that leaves a channel between open and ended is refused th
   await expect(say(hub, channel_id, ann.id)).rejects.toMatchObject({ code: "protocol_error" })
   expect(await hub.readWal(channel_id)).toEqual(before)
   expect((await hub.closeChannel(channel_id)).state).toBe("closed")
+})
+
+describe("an adapter that fails at everything", () => {
+  /** Works until `broken.now`. */
+  function breakable(): { readonly adapter: ChannelAdapter; readonly broken: { now: boolean } } {
+    const broken = { now: false }
+    const check = (): void => {
+      if (broken.now) throw new TypeError("nothing works any more")
+    }
+    const adapter = adapterLike("breakable", {
+      initialState: () => (check(), {}),
+      fold: (_envelope, state) => (check(), state),
+      validateSend: check,
+      onAccepted: () => (check(), {}),
+      expectedNext: () => (check(), undefined),
+      expectations: [expectation("max_silence", "auto_close", 600)],
+    })
+    return { adapter, broken }
+  }
+
+  const ways: [string, (world: World, channelId: string, creator: Agent) => Promise<unknown>, object][] = [
+    [
+      "its creator",
+      ({ hub }, id) => hub.closeChannel(id, "enough"),
+      { state: "closed", close_reason: "enough" },
+    ],
+    [
+      "an administrator",
+      async ({ hub }, id) => {
+        const admin = await hub.connect(() => {})
+        await admin.proveAdmin("root", ADMIN_TOKEN)
+        await admin.closeChannel(id, "by root")
+      },
+      { state: "closed", close_reason: "by root" },
+    ],
+    [
+      "its time to live",
+      async ({ hub, time }) => {
+        await time.advance(3_600_000)
+        await hub.expireDue()
+      },
+      { state: "expired", close_reason: "ttl_expired" },
+    ],
+  ]
+
+  test.each(ways)("does not keep its channel from being ended by %s", async (_by, end, how) => {
+    const { adapter, broken } = breakable()
+    const world = await openWorld({
+      adapters: [adapter],
+      admins: { root: hashAdminToken(ADMIN_TOKEN) },
+      expectationSweepSeconds: 0,
+      ttlSweepSeconds: 0,
+    })
+    await using _world = world
+    const { hub, seen } = world
+    const [ann, bob] = [await join(hub, "ann"), await join(hub, "bob")]
+    const request = { creator_id: ann.id, manifest_type: "breakable", participants: [bob.id], ttl: "30m" }
+    const { channel_id } = await hub.createChannel(request)
+    broken.now = true
+    await expect(say(hub, channel_id, ann.id)).rejects.toMatchObject({ code: "protocol_error" })
+    await end(world, channel_id, ann)
+    expect(await hub.getChannel(channel_id)).toMatchObject(how)
+    const wal = await hub.readWal(channel_id)
+    expect(wal.at(-1)?.event_type).toMatch(/^ag2\.channel\.(closed|expired)$/)
+    expect([...seen.of("closed"), ...seen.of("expired")]).toHaveLength(1)
+  })
+
+  test("is reported when the hub opens again; its channel is read, takes nothing, and is ended", async () => {
+    const { adapter, broken } = breakable()
+    const store = new MemoryStore()
+    const first = await openWorld({ store, adapters: [adapter] })
+    const [ann, bob] = [await join(first.hub, "ann"), await join(first.hub, "bob")]
+    const request = { creator_id: ann.id, manifest_type: "breakable", participants: [bob.id] }
+    const { channel_id } = await first.hub.createChannel(request)
+    await say(first.hub, channel_id, ann.id)
+    await first.hub.close()
+    broken.now = true
+    await using world = await openWorld({ store, adapters: [adapter] })
+    const { hub, log } = world
+    expect(hub.health()).toMatchObject({ quarantined: 1, active_channels: 0 })
+    expect(log.filter(({ message }) => message.startsWith("quarantined"))).toHaveLength(1)
+    expect((await hub.readWal(channel_id)).map(textOf)).toContain("hello")
+    await expect(say(hub, channel_id, ann.id)).rejects.toMatchObject({ code: "protocol_error" })
+    expect((await hub.closeChannel(channel_id)).state).toBe("closed")
+  })
 })

@@ -106,6 +106,106 @@ test("a federation that was restarted goes on in the channels that were open", a
   expect(await far.hub.listChannels()).toHaveLength(1)
 })
 
+/** A hub whose receipts are lost from now on, as when a process dies between an answer and its receipt. */
+function withoutReceipts(hub: Hub): HubLink {
+  return {
+    connect: async (deliver, options) => {
+      const connection = await hub.connect(deliver, options)
+      return new Proxy(connection, {
+        get: (target, name) => {
+          const value: unknown = Reflect.get(target, name, target)
+          if (name === "receipt") return async () => {}
+          return typeof value === "function" ? (value.bind(target) as unknown) : value
+        },
+      })
+    },
+  }
+}
+
+test("what was carried and not acknowledged is carried again, and is there once", async () => {
+  const [near, far] = [await side("near", false), await side("far", false)]
+  const bob = await (await client(far.hub)).register({ name: "bob" })
+  const ann = await (await client(near.hub)).register({ name: "ann" })
+  const dying = {
+    near: { ...near, client: await client(withoutReceipts(near.hub)) },
+    far: { ...far, client: await client(withoutReceipts(far.hub)) },
+  }
+  const standIn = await (await Federation.open(dying)).bring("bob")
+  const channel = await ann.open({ target: standIn.name })
+  const elsewhere = await bob.channel((await far.hub.listChannels())[0]?.channel_id ?? "")
+  const textsIn = async (hub: Hub): Promise<unknown[]> => {
+    const [only] = await hub.listChannels()
+    const wal = await hub.readWal(only?.channel_id ?? "")
+    return wal.filter(({ event_type }) => event_type === TEXT).map(({ event_data }) => event_data["text"])
+  }
+  // Out, and back; neither with a cause that would tell a repetition by itself.
+  await channel.send("out")
+  await expect.poll(() => textsIn(far.hub)).toEqual(["out"])
+  await elsewhere.send("back")
+  await expect.poll(() => textsIn(near.hub)).toEqual(["out", "back"])
+  await dying.near.client.close()
+  await dying.far.client.close()
+
+  const again = await Federation.open({ near, far })
+  await again.bring("bob")
+  // Those that come again come before these.
+  await channel.send("out again")
+  await expect.poll(() => textsIn(far.hub)).toContain("out again")
+  await elsewhere.send("back again")
+  await expect.poll(() => textsIn(near.hub)).toContain("back again")
+  expect(await textsIn(far.hub)).toEqual(["out", "back", "out again", "back again"])
+  expect(await textsIn(near.hub)).toEqual(["out", "back", "out again", "back again"])
+})
+
+test("two federations, one each way: agents of either hub invite those of the other", async () => {
+  const [near, far] = [await side("near", false), await side("far", false)]
+  const ann = await (
+    await client(near.hub)
+  ).register({ name: "ann" }, { onTurn: ({ text }) => `ann: ${text}` })
+  const bob = await (
+    await client(far.hub)
+  ).register({ name: "bob" }, { onTurn: ({ text }) => `bob: ${text}` })
+  // Over the same two connections.
+  const outward = await Federation.open({ near, far })
+  const inward = await Federation.open({ near: far, far: near })
+  const [bobHere, annThere] = [await outward.bring("bob"), await inward.bring("ann")]
+  expect(annThere.name).toBe(hubAddress("near", ann.agentId))
+
+  const asker = await (await client(far.hub)).register({ name: "eve" })
+  expect(await asker.delegate(annThere.name, "who?", { timeoutMs: 10_000 })).toBe("ann: who?")
+  const other = await (await client(near.hub)).register({ name: "zoe" })
+  expect(await other.delegate(bobHere.name, "who?", { timeoutMs: 10_000 })).toBe("bob: who?")
+  await bob.unregister()
+})
+
+test("hubs that point at each other end at the limit of delegations", async () => {
+  const [near, far] = [await side("near", false), await side("far", false)]
+  const there = await client(far.hub)
+  await there.register({ name: "bob" }, { onTurn: (turn) => turn.delegate(loop, turn.text) })
+  const outward = await Federation.open({ near, far })
+  const inward = await Federation.open({ near: far, far: near })
+  const bobHere = await outward.bring("bob")
+  // Bob as the near hub knows him, on the far hub: whoever asks him there asks Bob.
+  const loop = (await inward.bring(bobHere.name)).name
+  const ann = await (await client(near.hub)).register({ name: "ann" })
+  const abort = new AbortController()
+  const asking = ann.delegate(bobHere.name, "round and round", { signal: abort.signal })
+  asking.catch(() => {})
+  const failed = (): Promise<number> =>
+    far.hub.auditLog.query({ kind: "turn_failed" }).then(({ records }) => records.length)
+  await expect.poll(failed, { timeout: 10_000 }).toBe(1)
+  abort.abort()
+  await expect(asking).rejects.toBe(abort.signal.reason)
+  const depths = async (hub: Hub): Promise<number[]> => {
+    const channels = await hub.listChannels()
+    const wals = await Promise.all(channels.map(({ channel_id }) => hub.readWal(channel_id)))
+    return wals.flat().map(({ depth }) => depth)
+  }
+  const all = [...(await depths(near.hub)), ...(await depths(far.hub))]
+  expect(Math.max(...all)).toBeLessThanOrEqual(6)
+  expect(Math.max(...all)).toBeGreaterThanOrEqual(4)
+})
+
 test("addresses", () => {
   expect(parseHubAddress(hubAddress("a/b", "c d"))).toEqual({ hubId: "a/b", agentId: "c d" })
   for (const bad of [
