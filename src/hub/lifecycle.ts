@@ -77,7 +77,7 @@ export class ChannelLifecycle {
     } catch (error) {
       const { channel_id } = channel.metadata
       this.#context.logger.error({ err: error, channel_id }, "an adapter failed at the end of its channel")
-      return { envelope: closing, state: channel.state, result: {} }
+      return this.#committer.prepare({ ...channel, adapter: undefined }, closing)
     }
   }
 
