@@ -1,3 +1,4 @@
+import { setImmediate as endOfTurn } from "node:timers/promises"
 import type { LogExtent } from "../extent.ts"
 import type { LogFiles } from "../log-files.ts"
 import { TamperedError } from "../../core/errors.ts"
@@ -79,8 +80,11 @@ export class Scanner {
         throw new TamperedError(`no line starts at byte ${next.offset}`, start.index, next.offset)
       }
       const isLast = next.offset >= end.offset
-      // The next piece is read while this one is searched.
-      if (!isLast) reading = this.#read((piece = this.#pieceFrom(next, end)))
+      // The next piece is read while this one is searched, if its read, some promises away from the system, is on its way before.
+      if (!isLast) {
+        reading = this.#read((piece = this.#pieceFrom(next, end)))
+        await endOfTurn()
+      }
       const entries: LogEntry[] = []
       /** A place that is known: this many records lie before this byte. */
       let known = start
