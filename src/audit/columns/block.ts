@@ -1,5 +1,7 @@
 import { mayHold } from "./bloom.ts"
 import type { SectionCache } from "./cache.ts"
+import { cellsBytes, cellsOf } from "./cells.ts"
+import type { Cells } from "./cells.ts"
 import { float64s, hashText, uint16s, uint32s, unzigzag, VarintReader } from "./coding.ts"
 import type { Codes } from "./coding.ts"
 import { parseCodes, parseDictionary } from "./column.ts"
@@ -113,6 +115,21 @@ export class Block {
     )
   }
 
+  /** What occurs together in these columns, of which the rows' own codes are not kept; `undefined` when one keeps no texts. */
+  async cells(columns: readonly number[]): Promise<Cells | undefined> {
+    const dictionaries = await Promise.all(columns.map((column) => this.dictionary(column)))
+    if (dictionaries.some(({ texts }) => texts === undefined)) return undefined
+    return await this.#cache.get(`${this.#key}cells ${columns.join(" ")}`, async () => {
+      const coded = columns.map(async (column, i) => {
+        const dictionary = dictionaries[i] ?? (await this.dictionary(column))
+        const bytes = await this.#read(COLUMNS + 2 * column + 1)
+        return { column, dictionary, codes: parseCodes(bytes, this.count, dictionary) }
+      })
+      const value = cellsOf(await Promise.all(coded), this.count)
+      return { value, bytes: cellsBytes(value) }
+    })
+  }
+
   /** The times of a chunk's rows; NaN for none. */
   async times(chunk: number): Promise<Float64Array> {
     const packed = await this.#section(TIMES, (bytes) => bytes)
@@ -148,16 +165,21 @@ export class Block {
   /** @param size what the parsed section takes in memory, if it is not the bytes themselves */
   #section<T>(n: number, parse: (bytes: Uint8Array) => T, size = 0): Promise<T> {
     return this.#cache.get(`${this.#key}${n}`, async () => {
-      const section = this.header.sections[n]
-      if (section === undefined) throw new Error("bug: there is no such section")
-      const bytes = await this.#bytes.read(section.start, section.start + section.bytes)
-      checkSection(bytes, section)
+      const bytes = await this.#read(n)
       try {
         return { value: parse(bytes), bytes: Math.max(bytes.length, size) + 200 }
       } catch (cause) {
         throw cause instanceof DamagedBlock ? cause : new DamagedBlock("a section cannot be read", { cause })
       }
     })
+  }
+
+  async #read(n: number): Promise<Uint8Array> {
+    const section = this.header.sections[n]
+    if (section === undefined) throw new Error("bug: there is no such section")
+    const bytes = await this.#bytes.read(section.start, section.start + section.bytes)
+    checkSection(bytes, section)
+    return bytes
   }
 }
 

@@ -78,14 +78,24 @@ export interface Selection {
 
 const NOTHING: Selection = { rows: new Uint32Array(0), exact: true }
 
-/** Costs a look at one code a row for the rarest condition, and at one a candidate for each other. */
-export async function selectRows(block: Block, plan: Plan): Promise<Selection> {
-  const { conditions, from, to, texts } = plan
+/** Whether what of the block is in memory says already that no row passes. */
+export function isRuledOut(block: Block, { conditions, hasTime, from, to }: Plan): boolean {
   const { minTime, maxTime } = block.header
   // Also where no record of the block has a time: both are NaN then.
-  if (plan.hasTime && !(minTime < to && maxTime >= from)) return NOTHING
-  const hasTime = plan.hasTime && !(block.isTimed && minTime >= from && maxTime < to)
-  if (!conditions.every(({ column, any }) => any.some((text) => block.mayHold(column, text)))) return NOTHING
+  if (hasTime && !(minTime < to && maxTime >= from)) return true
+  return !conditions.every(({ column, any }) => any.some((text) => block.mayHold(column, text)))
+}
+
+/** Whether the times of all rows are known to pass. */
+export function lieInTime({ header, isTimed }: Block, { hasTime, from, to }: Plan): boolean {
+  return !hasTime || (isTimed && header.minTime >= from && header.maxTime < to)
+}
+
+/** Costs a look at one code a row for the rarest condition, and at one a candidate for each other. */
+export async function selectRows(block: Block, plan: Plan): Promise<Selection> {
+  const { conditions, texts } = plan
+  if (isRuledOut(block, plan)) return NOTHING
+  const hasTime = !lieInTime(block, plan)
   if (texts.length > 0 && !(await block.mayContain(texts))) return NOTHING
   const tests: Test[] = []
   let exact = !plan.residue
