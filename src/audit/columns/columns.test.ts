@@ -146,3 +146,54 @@ test.each([{ blockRecords: 0 }, { blockRecords: 65_537 }, { fields: Array.from({
     )
   },
 )
+
+/** Lines a second apart, a few out of order, each with a time. */
+async function fillTimed(store: MemoryStore, records: number, random: RandomLog): Promise<void> {
+  await using log = await AuditLog.open(store, { index: false })
+  const lines = Array.from({ length: records }, (_, n) => ({
+    at: new Date(1_778_000_000_000 + 1000 * n + random.below(3) * 700).toISOString(),
+    kind: n % 4000 === 7 ? "rare" : `kind-${n % 3}`,
+    agent_id: `agent-${n % 7}`,
+    channel_id: `channel-${n % 5}`,
+    ...(n % 2 === 0 ? { outcome: n % 6 === 0 ? "failed" : "completed" } : {}),
+  }))
+  await Promise.all(lines.map((line) => log.append(line)))
+}
+
+test("a block that lies in several buckets is counted into each, by whatever, under any filter", async () => {
+  const random = new RandomLog(seeded(seed))
+  const store = new MemoryStore()
+  await fillTimed(store, 500, random)
+  await using log = await AuditLog.open(store, { index: { blockRecords: 64 } })
+  await log.indexed()
+  const all = await entriesOf(log)
+  const filters: readonly LogFilter[] = [
+    {},
+    { kind: "kind-1" },
+    { kind: "kind-2", agent: "agent-3" },
+    { outcome: "failed" },
+    { channel: "channel-4" },
+    { not: { kind: ["kind-0"] } },
+    { not: { outcome: ["failed"] }, agent: "agent-1" },
+    { kind: "kind-1", from: 1_778_000_090_000, to: 1_778_000_300_000 },
+  ]
+  for (const filter of filters) {
+    for (const by of ["kind", "outcome", "agent", "channel"] as const) {
+      for (const interval of [7_000, 40_000, 150_000]) {
+        const options = { ...filter, by, interval }
+        const stats = withoutScanned(await log.stats(options))
+        expect(stats, JSON.stringify(options)).toEqual(bruteStats(all, options))
+      }
+    }
+  }
+})
+
+test("buckets in which nothing lies that passes are not too many", async () => {
+  const random = new RandomLog(seeded(seed))
+  const store = new MemoryStore()
+  await fillTimed(store, 11_000, random)
+  await using log = await AuditLog.open(store, { index: { blockRecords: 11_000 } })
+  await log.indexed()
+  await expect(log.stats({ interval: 1 })).rejects.toMatchObject({ code: "invalid_input" })
+  expect((await log.stats({ kind: "rare", interval: 1 })).histogram).toHaveLength(3)
+})

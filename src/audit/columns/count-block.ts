@@ -11,7 +11,7 @@ import type { Dictionary } from "./column.ts"
 import type { Fields } from "./fields.ts"
 import { CHUNKS } from "./build.ts"
 import { isRuledOut, lieInTime, selectRows } from "./select.ts"
-import type { Plan } from "./select.ts"
+import type { Condition, Plan } from "./select.ts"
 
 /** What is always told, and so what a cell is made of. */
 const CELL_GROUPS = ["kind", "outcome", "agent"] as const
@@ -118,24 +118,27 @@ async function choose(
   cells: Cells,
   mayBeCells: boolean,
 ): Promise<Chosen | undefined> {
-  const isOfCells = plan.conditions.every(({ column }) =>
-    cells.columns.some((each) => each.column === column),
-  )
-  if (mayBeCells && isOfCells && plan.conditions.length > 0 && lieInTime(block, plan)) {
+  const asked = [...plan.conditions, ...plan.exclusions]
+  const isOfCells = asked.every(({ column }) => cells.columns.some((each) => each.column === column))
+  if (mayBeCells && isOfCells && asked.length > 0 && lieInTime(block, plan)) {
     return { wanted: wantedCells(plan, cells) }
   }
   const { rows, exact } = await selectRows(block, plan)
   return exact ? { rows } : undefined
 }
 
-function wantedCells({ conditions }: Plan, { columns, counts }: Cells): Uint32Array {
-  const tests = conditions.map(({ column, any }) => {
+function wantedCells({ conditions, exclusions }: Plan, { columns, counts }: Cells): Uint32Array {
+  const testOf = ({ column, any }: Condition, found: 0 | 1): { passes: Uint8Array; codes: Uint32Array } => {
     const own = columns.find((each) => each.column === column)
     if (own === undefined) throw new Error("bug: no cell says that")
-    const passes = new Uint8Array(own.dictionary.counts.length)
-    for (const text of any) for (const code of codesOf(own.dictionary, column, text)) passes[code] = 1
+    const passes = new Uint8Array(own.dictionary.counts.length).fill(1 - found)
+    for (const text of any) for (const code of codesOf(own.dictionary, column, text)) passes[code] = found
     return { passes, codes: own.codes }
-  })
+  }
+  const tests = [
+    ...conditions.map((condition) => testOf(condition, 1)),
+    ...exclusions.map((condition) => testOf(condition, 0)),
+  ]
   const wanted = new Uint32Array(counts.length)
   let found = 0
   for (let cell = 0; cell < counts.length; cell++) {
