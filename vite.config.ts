@@ -13,6 +13,7 @@ export default defineConfig({
   cacheDir: join(import.meta.dirname, "node_modules/.vite-viewer"),
   logLevel: "warn",
   oxc: { jsx: { runtime: "automatic", importSource: "preact" } },
+  worker: { format: "es" },
   build: {
     outDir: join(import.meta.dirname, "dist/viewer"),
     emptyOutDir: true,

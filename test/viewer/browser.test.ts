@@ -16,6 +16,8 @@ import {
   parseForkEvidence,
   systemRandom,
 } from "../../src/core/index.ts"
+import { cosigner } from "../../src/core/cosignature.ts"
+import { formatNote, parseNote } from "../../src/core/note.ts"
 import { buildPage, CHROMIUM, shotPath } from "./page.ts"
 import { populate, serve } from "./served.ts"
 import type { Served } from "./served.ts"
@@ -234,6 +236,41 @@ describe.skipIf(CHROMIUM === undefined)("the page (needs Chromium: apt-get insta
     expect(await page.locator(".verdicts [data-verdict=false]").count()).toBe(0)
   })
 
+  test("a policy's witnesses are verified here, and what they show is said in words", async () => {
+    const witness = generateSignerKey("witness.example/w", "cosigner", systemRandom)
+    const signer = cosigner(witness, () => 1_778_000_000)
+    await using seen = await serve({
+      tamper: async (request, response) => {
+        if (!request.url.endsWith("/checkpoint") || !response.ok) return response
+        const note = parseNote(await response.text())
+        const { name, keyId } = signer
+        const signature = signer.sign(note.text)
+        return new Response(
+          formatNote({ ...note, signatures: [...note.signatures, { name, keyId, signature }] }),
+        )
+      },
+    })
+    await seen.hub.auditLog.append({ at: AT, kind: "noted" })
+    await seen.hub.auditLog.checkpoint()
+    const page = await open("?view=integrity", seen.url)
+    await page.locator(".witnesses", { hasText: "witness.example/w" }).waitFor()
+    await page.getByText("without witnesses that you chose").waitFor()
+    await page.getByLabel("A policy:").fill("log nonsense")
+    await page.getByRole("button", { name: "Use this policy" }).click()
+    await page.locator(".toast", { hasText: "line 1 of the policy" }).waitFor()
+    await page
+      .getByLabel("A policy:")
+      .fill(`log ${formatVerifierKey(seen.signer)}\nwitness wit ${formatVerifierKey(witness)}\nquorum wit\n`)
+    await page.getByRole("button", { name: "Use this policy" }).click()
+    await page.getByText("the quorum of your policy has seen the first").waitFor()
+    await page.locator(".witnesses [data-cosigned=true]", { hasText: "wit" }).waitFor()
+    await page.reload()
+    await page.getByText("the quorum of your policy has seen the first").waitFor()
+    await page.getByRole("button", { name: "Check every line now" }).click()
+    await page.locator(".verdicts [data-verdict=proved]", { hasText: "quorum wit is met" }).waitFor()
+    await page.context().close()
+  })
+
   test("the query leaves as CSV, and as records with proofs that others can check", async () => {
     const page = await open("?kind=turn_failed")
     await page.locator(".row[id]").first().waitFor()
@@ -248,9 +285,52 @@ describe.skipIf(CHROMIUM === undefined)("the page (needs Chromium: apt-get insta
     const csv = await download("CSV of this query")
     expect(csv.trim().split("\n")).toHaveLength(2)
     expect(csv).toContain("turn_failed")
+    await page.waitForFunction("document.querySelector('.running') === null")
     const evidence = parseEvidence(Buffer.from(await download("Lines with proofs")))
     expect(evidence).toHaveLength(1)
     for (const item of evidence) checkEvidence(item, logPolicy([formatVerifierKey(served.signer)]))
+  })
+
+  test("more than a page is checked and proved by the worker, and can be called off", async () => {
+    let isStuck = false
+    await using long = await serve({
+      tamper: async (request, response) => {
+        const isWhole = request.headers.get("accept") === "application/x-ndjson"
+        return isStuck && isWhole ? await new Promise<Response>(() => {}) : response
+      },
+    })
+    const records = Array.from({ length: 2_600 }, (_, n) => ({ at: AT, kind: "noted", n }))
+    await Promise.all(records.map((record) => long.hub.auditLog.append(record)))
+    await long.hub.auditLog.checkpoint()
+    const { size } = long.hub.auditLog
+    const page = await open("?view=integrity", long.url)
+    await page.locator(".top .badge[data-status=verified]").waitFor()
+    await page.getByRole("button", { name: "Check every line now" }).click()
+    await page.getByText("lines are what was signed").waitFor()
+    await page.getByText(`the ${size} lines have the root`).waitFor()
+    expect(await page.locator(".verdicts [data-verdict=false]").count()).toBe(0)
+    // A service that does not go on: whoever waits may stop waiting.
+    isStuck = true
+    await page.getByRole("button", { name: "Check every line now" }).click()
+    await page.getByRole("progressbar").waitFor()
+    await page.getByRole("button", { name: "Cancel" }).click()
+    await page.getByText("it says nothing").waitFor()
+    await page.keyboard.press("1")
+    await page.locator(".row[id]").first().waitFor()
+    await page.keyboard.press("e")
+    const [file] = await Promise.all([
+      page.waitForEvent("download"),
+      page.getByRole("menuitem", { name: "Lines with proofs" }).click(),
+    ])
+    const evidence = parseEvidence(readFileSync(await file.path()))
+    expect(evidence.map(({ index }) => index)).toEqual(Array.from({ length: size }, (_, i) => i))
+    const policy = logPolicy([formatVerifierKey(long.signer)])
+    for (const i of [0, 255, 256, 999, 1_000, 1_001, size - 1]) {
+      const item = evidence[i]
+      if (item === undefined) throw new Error(`there is no item ${i}`)
+      checkEvidence(item, policy)
+    }
+    await page.context().close()
   })
 
   test("everything by keyboard: help, list, record, values, views", async () => {
@@ -333,7 +413,7 @@ describe.skipIf(CHROMIUM === undefined)("the page (needs Chromium: apt-get insta
     await page.locator(".proof .badge[data-status=proved]").waitFor()
     await page.keyboard.press("k")
     await page.locator(".proof .badge[data-status=refused]").waitFor()
-    await page.getByText("leads to another root").waitFor()
+    await page.getByText("is not the one that was signed").waitFor()
     await page.locator(".top .badge[data-status=refused]").waitFor()
     await page.screenshot({ path: shotPath("tampered-1280-light") })
     await page.context().close()

@@ -18,6 +18,8 @@ import {
 } from "../../src/core/index.ts"
 import type { LogReader } from "../../src/client/audit-client/log-reader.ts"
 import type { SignerKey } from "../../src/core/index.ts"
+import { cosigner } from "../../src/core/cosignature.ts"
+import { formatNote, parseNote } from "../../src/core/note.ts"
 import { signKeyChange } from "../../src/core/key-change.ts"
 import { MemoryStore, readText } from "../../src/store/index.ts"
 import { parseMemory, withSeen } from "../../src/viewer/trust/memory.ts"
@@ -291,6 +293,92 @@ describe("a service that lies", () => {
     const silent = new Trust(world.ports({ checkpoint: async () => undefined }))
     await silent.refresh()
     expect(silent.state.status).toBe("refused")
+  })
+})
+
+describe("witnesses of the reader's policy", () => {
+  const witness = generateSignerKey("witness.example/w", "cosigner", systemRandom)
+  const other = generateSignerKey("other.example/o", "cosigner", systemRandom)
+  const SEEN = 1_778_000_000
+  const policyOf = (log: SignerKey): string =>
+    `log ${formatVerifierKey(log)}\nwitness wit ${formatVerifierKey(witness)}\nwitness oth ${formatVerifierKey(other)}\ngroup g 1 wit oth\nquorum g\n`
+
+  /** The log's checkpoint, cosigned; `spoil` flips a bit of the cosignature. */
+  async function cosigned(world: World, spoil = false): Promise<string> {
+    const note = parseNote((await world.ports().reader.checkpoint()) ?? "")
+    const signer = cosigner(witness, () => SEEN)
+    const signature = signer.sign(note.text)
+    if (spoil) signature[20] = (signature[20] ?? 0) ^ 1
+    const { name, keyId } = signer
+    return formatNote({ ...note, signatures: [...note.signatures, { name, keyId, signature }] })
+  }
+
+  test("say how far everybody was shown the same, and keep it while newer heads are not cosigned", async () => {
+    const world = new World()
+    await world.grow(3)
+    let isCosigning = true
+    const trust = new Trust(
+      world.ports({
+        checkpoint: async () =>
+          isCosigning ? await cosigned(world) : await world.ports().reader.checkpoint(),
+      }),
+    )
+    await trust.refresh()
+    expect(trust.state).toMatchObject({ status: "verified", witnesses: undefined })
+    trust.usePolicy(policyOf(signer))
+    await trust.refresh()
+    const covered = { size: 3, at: SEEN, by: ["wit"] }
+    expect(trust.state).toMatchObject({
+      status: "verified",
+      pin: "given",
+      witnesses: {
+        quorum: "g",
+        each: [
+          { name: "wit", at: SEEN },
+          { name: "oth", at: undefined },
+        ],
+        covered,
+      },
+    })
+    isCosigning = false
+    await world.grow(4)
+    await trust.refresh()
+    expect(trust.state).toMatchObject({ head: { size: 7 }, witnesses: { covered } })
+    const next = new Trust(world.ports())
+    await next.refresh()
+    expect(next.state).toMatchObject({ head: { size: 7 }, witnesses: { covered } })
+    expect(parseMemory(JSON.stringify(world.memory))).toEqual(world.memory)
+    next.usePolicy(undefined)
+    await next.refresh()
+    expect(next.state).toMatchObject({ status: "verified", witnesses: undefined })
+  })
+
+  test("that are forged make the head one that is not to be trusted", async () => {
+    const world = new World()
+    await world.grow(3)
+    const trust = new Trust(world.ports({ checkpoint: async () => await cosigned(world, true) }))
+    await trust.refresh()
+    expect(trust.state.status).toBe("verified")
+    trust.usePolicy(policyOf(signer))
+    await trust.refresh()
+    expect(trust.state).toMatchObject({ status: "refused", because: "the cosignature by wit is bad" })
+  })
+
+  test("of another log, or of no policy at all, are not taken", async () => {
+    const world = new World()
+    await world.grow(3)
+    const trust = new Trust(world.ports())
+    await trust.refresh()
+    const before = world.memory
+    const stranger = generateSignerKey("stranger.example", "log", systemRandom)
+    for (const text of ["", "quorum none\n", policyOf(stranger), "log x\nquorum none\n"]) {
+      expect(() => trust.usePolicy(text), text).toThrow()
+    }
+    expect(world.memory).toEqual(before)
+    // Another key for the same log: it is believed instead, and has not signed this.
+    trust.usePolicy(policyOf(generateSignerKey("log.example", "log", systemRandom)))
+    await trust.refresh()
+    expect(trust.state.status).toBe("refused")
   })
 })
 

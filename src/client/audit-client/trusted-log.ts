@@ -16,7 +16,7 @@ import {
 } from "../../core/index.ts"
 import { invariant } from "../../core/errors.ts"
 import { KeyChain } from "../../core/key-change.ts"
-import { checkRecord, edgeIndexes, proveRecord } from "../../core/merkle.ts"
+import { checkRecord, computeHashes, edgeIndexes, planRecordProof } from "../../core/merkle.ts"
 import { leafHash } from "../../core/merkle-hash.ts"
 import { formatProofFile } from "../../core/proof-file.ts"
 import { BadProofError } from "../../core/proof-errors.ts"
@@ -192,25 +192,27 @@ export class TrustedLog {
   }
 
   /**
-   * A proof that others can check, as a tlog-proof file. Made here, out of tiles, and checked before it is returned.
+   * Proofs that others can check, as tlog-proof files, in the order of the records. Made here, out of tiles that are
+   * read and checked once for all of them, and checked before they are returned.
    *
-   * @param line its exact bytes, without the newline.
-   * @throws BadProofError when it is not the record at that index.
+   * @param records `line` is the exact bytes, without the newline.
+   * @throws TamperedError that names the first that is not the record at its index.
    */
   async prove(
-    index: number,
-    line: Uint8Array,
+    records: readonly { readonly index: number; readonly line: Uint8Array }[],
     head: TrustedHead,
     signal?: AbortSignal,
-  ): Promise<{ readonly file: string; readonly hashes: number }> {
-    const at = recordIndex(index)
+  ): Promise<readonly Proved[]> {
+    const plans = records.map(({ index }) => planRecordProof(head.size, recordIndex(index)))
+    const wanted = [...new Set(plans.flatMap(({ indexes }) => indexes))]
     try {
-      const proof = await proveRecord(head.size, at, this.hashesOf(head, signal))
-      checkRecord(proof, head.size, head.root, at, leafHash(line))
-      return {
-        file: formatProofFile({ index: at, proof, checkpoint: head.checkpoint }),
-        hashes: proof.length,
-      }
+      const hashes = await this.hashesOf(head, signal)(wanted)
+      const known = new Map(wanted.map((index, i) => [index, hashes[i] ?? head.root]))
+      return records.map(({ index, line }, i) => {
+        const plan = plans[i] ?? { indexes: [], counts: [] }
+        const found = plan.indexes.map((each) => known.get(each) ?? head.root)
+        return proved(index, line, computeHashes(plan, found), head)
+      })
     } catch (error) {
       if (error instanceof BadProofError) this.#tiles.clear()
       throw error
@@ -321,6 +323,25 @@ export class TrustedLog {
     const successors = chain.changes.map(({ vkey }) => ({ key: parseVerifierKey(vkey), url: undefined }))
     return { ...policy, logs: [...policy.logs, ...successors] }
   }
+}
+
+/** A record's proof. */
+export interface Proved {
+  /** A tlog-proof file. */
+  readonly file: string
+  /** How many hashes lie between the record and the root. */
+  readonly hashes: number
+}
+
+function proved(index: number, line: Uint8Array, proof: readonly Hash[], head: TrustedHead): Proved {
+  const at = recordIndex(index)
+  try {
+    checkRecord(proof, head.size, head.root, at, leafHash(line))
+  } catch (cause) {
+    if (!(cause instanceof BadProofError)) throw cause
+    throw new TamperedError(`record ${index} is not the one that was signed`, index, 0, { cause })
+  }
+  return { file: formatProofFile({ index: at, proof, checkpoint: head.checkpoint }), hashes: proof.length }
 }
 
 function opened(policy: Policy, checkpoint: string): TrustedHead {

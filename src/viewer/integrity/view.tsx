@@ -1,19 +1,16 @@
 /** What the log is worth: the head, who signed it, what this browser saw of it, what it says about itself. */
 import type { JSX } from "preact"
-import { useEffect, useRef, useState } from "preact/hooks"
+import { useState } from "preact/hooks"
 import { formatHash } from "../../core/hash-types.ts"
 import { isoTime, systemClock } from "../../core/index.ts"
-import { describeKey, parseVerifierKey } from "../../core/key.ts"
-import { parseNote } from "../../core/note.ts"
-import { CLAIMS } from "../../core/verdict.ts"
-import type { LogVerdict, Verdict } from "../../core/verdict.ts"
 import type { HealthAnswer } from "../../wire/http.ts"
 import { askJson } from "../api.ts"
+import { save } from "../file.ts"
 import { ago, dateTime, number } from "../format.ts"
 import { HeadBadge } from "../parts/badge.tsx"
 import { Icon } from "../parts/icons.tsx"
 import { Failure } from "../parts/notice.tsx"
-import { save, say } from "../parts/toast.tsx"
+import { say } from "../parts/toast.tsx"
 import { Sentence } from "../parts/values.tsx"
 import { NO_FILTER } from "../place.ts"
 import { askPage } from "../records/ask.ts"
@@ -23,8 +20,8 @@ import { go } from "../state.ts"
 import { useTick } from "../story/view.tsx"
 import { T } from "../texts.ts"
 import type { SeenCheckpoint } from "../trust/memory.ts"
-import type { Head } from "../trust/trust.ts"
-import { verifyWhole } from "./whole.ts"
+import { WholeCard } from "./whole.tsx"
+import { WitnessCard } from "./witnesses.tsx"
 
 const REFRESH_MS = 4_000
 
@@ -201,38 +198,6 @@ function KeyCard(): JSX.Element {
   )
 }
 
-function WitnessCard(): JSX.Element {
-  const state = head.value
-  const cosigners = state.status === "verified" ? cosignersOf(state.head) : []
-  return (
-    <section class="card">
-      <h3>{T.integrity.witnesses}</h3>
-      {cosigners.length === 0 ? (
-        <p>{T.integrity.noWitness}</p>
-      ) : (
-        <>
-          <ul>
-            {cosigners.map((name) => (
-              <li key={name}>
-                <b>{name}</b>
-              </li>
-            ))}
-          </ul>
-          <p class="muted">{T.integrity.witnessNames}</p>
-        </>
-      )}
-    </section>
-  )
-}
-
-/** By their keys' names; nothing of them is verified. */
-function cosignersOf({ checkpoint, vkey }: Head): string[] {
-  const own = describeKey(parseVerifierKey(vkey))
-  return parseNote(checkpoint)
-    .signatures.filter((signature) => describeKey(signature) !== own)
-    .map(({ name }) => name)
-}
-
 /** Sizes over time, as a line of steps. */
 function SeenCard({ seen }: { readonly seen: readonly SeenCheckpoint[] }): JSX.Element {
   const [first, last] = [seen[0], seen.at(-1)]
@@ -272,77 +237,5 @@ function SeenCard({ seen }: { readonly seen: readonly SeenCheckpoint[] }): JSX.E
         </tbody>
       </table>
     </section>
-  )
-}
-
-/** Every line, on demand. */
-function WholeCard(): JSX.Element {
-  const [run, setRun] = useState(0)
-  const [lines, setLines] = useState(0)
-  const asked = useRef(head.value)
-  const state = head.value
-  const verdict = useResource<LogVerdict | undefined>(
-    run === 0 ? undefined : `whole ${run}`,
-    async (signal) => {
-      if (asked.current.status !== "verified") return undefined
-      return await verifyWhole(asked.current.head, setLines, signal)
-    },
-  )
-  useEffect(() => setLines(0), [run])
-  const isRunning = run > 0 && verdict.isLoading
-  return (
-    <section class="card wide">
-      <h3>{T.integrity.verdicts}</h3>
-      <div class="panel-row start">
-        <button
-          type="button"
-          class="button"
-          disabled={isRunning || state.status !== "verified"}
-          onClick={() => {
-            asked.current = state
-            setRun(run + 1)
-          }}
-        >
-          {T.integrity.whole}
-        </button>
-        <span class="muted" role="status">
-          {isRunning && asked.current.status === "verified"
-            ? T.integrity.wholeRunning(number(lines), number(asked.current.head.size))
-            : T.integrity.wholeHint}
-        </span>
-      </div>
-      {verdict.error === undefined ? null : <Failure error={verdict.error} />}
-      {verdict.data === undefined ? null : (
-        <dl class="verdicts">
-          {CLAIMS.map((claim) => {
-            const found = verdict.data?.claims[claim]
-            return found === undefined ? null : <VerdictRow key={claim} claim={claim} verdict={found} />
-          })}
-        </dl>
-      )}
-    </section>
-  )
-}
-
-function VerdictRow({
-  claim,
-  verdict,
-}: {
-  readonly claim: (typeof CLAIMS)[number]
-  readonly verdict: Verdict
-}): JSX.Element {
-  return (
-    <div data-verdict={verdict.status}>
-      <dt>{T.claims[claim]}</dt>
-      <dd>
-        <b class="verdict">{T.statuses[verdict.status]}</b> {verdict.because}
-        {verdict.status === "conditional" ? (
-          <span class="muted">
-            {" "}
-            — {T.ifSo} {verdict.on}
-          </span>
-        ) : null}
-      </dd>
-    </div>
   )
 }

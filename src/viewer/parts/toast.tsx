@@ -24,16 +24,6 @@ export function copy(value: string): void {
   )
 }
 
-/** Hands a file to the reader. */
-export function save(name: string, type: string, parts: readonly BlobPart[]): void {
-  const url = URL.createObjectURL(new Blob([...parts], { type }))
-  const link = document.createElement("a")
-  link.href = url
-  link.download = name
-  link.click()
-  systemTimers.after(60_000, () => URL.revokeObjectURL(url))
-}
-
 export function Toast(): JSX.Element {
   return (
     <div class="toast" role="status" aria-live="polite" data-shown={text.value !== ""}>

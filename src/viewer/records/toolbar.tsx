@@ -2,7 +2,7 @@
 import type { JSX } from "preact"
 import { useRef, useState } from "preact/hooks"
 import { isoTime, parseTime } from "../../core/index.ts"
-import { exportAs } from "../export.ts"
+import { exportAs, exporting } from "../export.ts"
 import { number } from "../format.ts"
 import { useKeys } from "../keys.ts"
 import { Icon } from "../parts/icons.tsx"
@@ -30,17 +30,17 @@ export function Toolbar({
   readonly onNewest: () => void
   readonly onJump: (index: number) => void
 }): JSX.Element {
-  const exporting = useRef<HTMLButtonElement>(null)
+  const button = useRef<HTMLButtonElement>(null)
   const openExport = (): void => {
-    if (exporting.current === null) return
+    if (button.current === null) return
     openMenu(
       T.export,
       [
-        { text: T.exportCsv, run: () => void exportAs("csv", filter) },
-        { text: T.exportNdjson, run: () => void exportAs("ndjson", filter) },
-        { text: T.exportProofs, run: () => void exportAs("proofs", filter) },
+        { text: T.exportCsv, run: () => void exportAs("csv", filter, total ?? 0) },
+        { text: T.exportNdjson, run: () => void exportAs("ndjson", filter, total ?? 0) },
+        { text: T.exportProofs, run: () => void exportAs("proofs", filter, total ?? 0) },
       ],
-      exporting.current,
+      button.current,
     )
   }
   useKeys([{ keys: ["e"], text: T.keys.export, group: T.keys.everywhere, run: openExport }])
@@ -52,10 +52,25 @@ export function Toolbar({
       </span>
       <LivePill live={live} onNewest={onNewest} />
       <Jump filter={filter} onJump={onJump} />
-      <button type="button" class="button" ref={exporting} aria-haspopup="menu" onClick={openExport}>
+      <Exporting />
+      <button type="button" class="button" ref={button} aria-haspopup="menu" onClick={openExport}>
         <Icon name="save" /> <span class="wide-only">{T.export}</span>
       </button>
     </div>
+  )
+}
+
+/** An export that is under way. */
+function Exporting(): JSX.Element | null {
+  const now = exporting.value
+  if (now === undefined) return null
+  return (
+    <span class="running" role="status">
+      {now.text}
+      <button type="button" class="text-button" onClick={now.cancel}>
+        {T.cancel}
+      </button>
+    </span>
   )
 }
 

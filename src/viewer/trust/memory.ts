@@ -1,5 +1,8 @@
 /** What this browser remembers of a log between visits: whose key signs it, and how far it had come. */
 
+import { parsePolicy } from "../../core/policy.ts"
+import type { Witnessed } from "./witnesses.ts"
+
 export interface TrustMemory {
   /** The log's verifier key. */
   readonly vkey: string
@@ -11,6 +14,10 @@ export interface TrustMemory {
   readonly checkpoint?: string
   /** Checkpoints that were verified here, oldest first; thinned out. */
   readonly seen: readonly SeenCheckpoint[]
+  /** A tlog-policy, verbatim, that the reader gave: it names the log's key and the witnesses. */
+  readonly policy?: string
+  /** The largest checkpoint that the policy's quorum was seen to have cosigned. */
+  readonly witnessed?: Witnessed
 }
 
 export interface SeenCheckpoint {
@@ -32,7 +39,7 @@ export function parseMemory(text: string | undefined): TrustMemory | undefined {
     return undefined
   }
   if (typeof value !== "object" || value === null) return undefined
-  const { vkey, pin, pinned_at, checkpoint, seen } = value as Record<string, unknown>
+  const { vkey, pin, pinned_at, checkpoint, seen, policy, witnessed } = value as Record<string, unknown>
   if (typeof vkey !== "string" || (pin !== "first_use" && pin !== "given") || typeof pinned_at !== "number") {
     return undefined
   }
@@ -42,6 +49,8 @@ export function parseMemory(text: string | undefined): TrustMemory | undefined {
     pinned_at,
     ...(typeof checkpoint === "string" ? { checkpoint } : {}),
     seen: Array.isArray(seen) ? seen.filter(isSeen) : [],
+    ...(typeof policy === "string" && isPolicy(policy) ? { policy } : {}),
+    ...(isWitnessed(witnessed) ? { witnessed } : {}),
   }
 }
 
@@ -51,6 +60,21 @@ export function withSeen(seen: readonly SeenCheckpoint[], next: SeenCheckpoint):
   const all = [...seen, next]
   if (all.length <= MAX_SEEN) return all
   return all.filter((_, i) => i > all.length / 2 || i % 2 === 0)
+}
+
+function isPolicy(text: string): boolean {
+  try {
+    parsePolicy(text)
+    return true
+  } catch {
+    return false
+  }
+}
+
+function isWitnessed(value: unknown): value is Witnessed {
+  if (typeof value !== "object" || value === null) return false
+  const { size, at, by } = value as Record<string, unknown>
+  return typeof size === "number" && typeof at === "number" && Array.isArray(by)
 }
 
 function isSeen(value: unknown): value is SeenCheckpoint {

@@ -10,12 +10,15 @@ import type { LogReader } from "../../client/audit-client/log-reader.ts"
 import { ForkError, TrustedLog } from "../../client/audit-client/trusted-log.ts"
 import type { TrustedHead } from "../../client/audit-client/trusted-log.ts"
 import { InvalidInputError, NotFoundError, TamperedError } from "../../core/errors.ts"
+import { formatVerifierKey, parseVerifierKey } from "../../core/key.ts"
 import { noteVerifier } from "../../core/note.ts"
-import { logPolicy } from "../../core/policy.ts"
+import { logPolicy, parsePolicy } from "../../core/policy.ts"
 import { BadProofError, BadSignatureError } from "../../core/proof-errors.ts"
 import type { Clock } from "../../core/system.ts"
 import { withSeen } from "./memory.ts"
 import type { TrustMemory } from "./memory.ts"
+import { witnessesOf } from "./witnesses.ts"
+import type { Witnesses } from "./witnesses.ts"
 
 export type Head = TrustedHead
 
@@ -29,6 +32,8 @@ export type HeadState =
       readonly pin: TrustMemory["pin"]
       /** The size of the last checkpoint of an earlier visit that this one was shown to continue. */
       readonly continues: number | undefined
+      /** What the witnesses of the reader's policy say; `undefined` without a policy. */
+      readonly witnesses: Witnesses | undefined
     }
   | {
       readonly status: "refused"
@@ -113,8 +118,9 @@ export class Trust {
     const { head } = state
     if (index >= head.size) return { status: "pending", size: head.size }
     try {
-      const { file, hashes } = await this.#log.trusted.prove(index, line, head)
-      return { status: "proved", head, hashes, proof: file }
+      const [proved] = await this.#log.trusted.prove([{ index, line }], head)
+      if (proved === undefined) throw new Error("bug: one record has one proof")
+      return { status: "proved", head, hashes: proved.hashes, proof: proved.file }
     } catch (error) {
       if (error instanceof NotFoundError) return { status: "unprovable", because: error.message }
       const because = refusalOf(error)
@@ -132,6 +138,30 @@ export class Trust {
     this.#remember(
       memory?.vkey === vkey ? { ...memory, pin: "given" } : { vkey, pin: "given", pinned_at: now, seen: [] },
     )
+    this.#become({ status: "checking" })
+  }
+
+  /**
+   * Whom to believe from now on, witnesses too: a policy as `hansard verify --policy` takes it; `undefined` forgets it.
+   *
+   * The log's key in it is pinned. Where that is not the one that was, it must have handed over to it.
+   *
+   * @throws InvalidInputError for what is no policy, or one that names no key of this log.
+   */
+  usePolicy(text: string | undefined): void {
+    const memory = this.#remembered()
+    if (memory === undefined) return
+    const { policy: _old, witnessed: _seen, ...rest } = memory
+    if (text === undefined) this.#remember(rest)
+    else {
+      const { name } = parseVerifierKey(memory.vkey)
+      const vkeys = parsePolicy(text)
+        .logs.filter(({ key }) => key.name === name)
+        .map(({ key }) => formatVerifierKey(key))
+      const vkey = vkeys.find((each) => each === memory.vkey) ?? vkeys[0]
+      if (vkey === undefined) throw new InvalidInputError(`the policy names no key of ${name}`)
+      this.#remember({ ...rest, policy: text, vkey, pin: "given" })
+    }
     this.#become({ status: "checking" })
   }
 
@@ -156,13 +186,15 @@ export class Trust {
       return this.#become({ status: "refused", because })
     }
     this.#log = { vkey: head.vkey, trusted: log }
+    const witnesses = witnessesOf(memory, head)
     this.#remember({
       ...memory,
+      ...(witnesses?.covered === undefined ? {} : { witnessed: witnesses.covered }),
       vkey: head.vkey,
       checkpoint: head.checkpoint,
       seen: withSeen(memory.seen, { size: head.size, at: this.#ports.clock() }),
     })
-    this.#become({ status: "verified", head, pin: memory.pin, continues: this.#continues })
+    this.#become({ status: "verified", head, pin: memory.pin, continues: this.#continues, witnesses })
   }
 
   /** @returns `undefined` when the service has none. */
