@@ -7,7 +7,7 @@ import { FakeTime, settle } from "../../test/support/fake-time.ts"
 import { FlakyStore } from "../../test/support/flaky-store.ts"
 import { AuditLog } from "./audit-log.ts"
 import { LOG_PATH } from "./paths.ts"
-import type { AuditRecord } from "./types.ts"
+import type { AuditRecord, LogObserver } from "./types.ts"
 
 const NOW = "2026-05-05T10:00:00.000Z"
 const THEN = "2026-05-05T09:00:00.000Z"
@@ -496,6 +496,29 @@ describe("a store that fails under hub events", () => {
     await expect(log.close()).rejects.toMatchObject({ code: "audit_unavailable" })
     expect(fake.waiting).toBe(0)
   })
+})
+
+test("an observer hears of each batch twice, of a failed one once, and of nothing after it has gone", async () => {
+  const fake = new FakeTime()
+  const store = new FlakyStore(new MemoryStore())
+  const log = await AuditLog.open(store, { clock: fake.clock, timers: fake.timers })
+  const heard: unknown[] = []
+  const observer: LogObserver = {
+    writing: (records, bytes) => void heard.push([records, bytes]),
+    durable: () => void heard.push("durable"),
+    published: () => void heard.push("published"),
+  }
+  log.observers.add(observer)
+  await Promise.all([log.append({ n: 1 }), log.append({ n: 2 }), log.appendMany([{ n: 3 }, { n: 4 }])])
+  expect(heard).toEqual([[4, 4 * 9], "durable"])
+  heard.length = 0
+  store.decide = () => "not persisted"
+  await expect(log.append({ n: 5 })).rejects.toThrow()
+  store.decide = () => undefined
+  expect(heard).toEqual([[1, 9]])
+  log.observers.delete(observer)
+  await log.append({ n: 6 })
+  expect(heard).toHaveLength(1)
 })
 
 test("utf8 of a line is its characters: lines are ASCII", async () => {

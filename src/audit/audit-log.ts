@@ -29,6 +29,7 @@ import type {
   AuditRecord,
   EntriesOptions,
   LogEntry,
+  LogObserver,
   LogStats,
   QueryOptions,
   QueryPage,
@@ -56,6 +57,8 @@ const DEFAULT_MAX_QUEUED_BYTES = 64 * 1024 * 1024
 export class AuditLog extends HubRecorder implements AsyncDisposable {
   /** The stored tree, for whoever serves it. */
   readonly evidence: StoredEvidence
+  /** Told how the writing goes: whoever is added, from the next batch on. */
+  readonly observers: Set<LogObserver> = new Set()
   readonly #required: boolean
   readonly #readOnly: boolean
   readonly #logger: Logger
@@ -83,12 +86,11 @@ export class AuditLog extends HubRecorder implements AsyncDisposable {
       logger: this.#logger,
       tail: (from) => this.tail({ from }),
     })
+    const shared = { clock, timers, logger: this.#logger, observers: this.observers }
     this.#writer = new LogWriter(files, extent, {
-      clock,
-      timers,
+      ...shared,
       retryMs: options.retryMs ?? DEFAULT_RETRY_MS,
       maxQueuedBytes: options.maxQueuedBytes ?? DEFAULT_MAX_QUEUED_BYTES,
-      logger: this.#logger,
       ready: () => this.#open(),
       beforeBatch: () => this.#storage.beforeBatch(),
       leavesOf: (lines) => this.#ledger?.leavesOf(lines) ?? [],
@@ -103,9 +105,8 @@ export class AuditLog extends HubRecorder implements AsyncDisposable {
     this.#ledger =
       options.ledger === undefined || this.#readOnly
         ? undefined
-        : new Ledger(store, files, extent, { ...options.ledger, clock, timers, logger: this.#logger })
-    const place = { store, files, extent, logger: this.#logger, clock, timers }
-    const index = makeIndex(place, options.index, this.#readOnly)
+        : new Ledger(store, files, extent, { ...options.ledger, ...shared })
+    const index = makeIndex({ store, files, extent, ...shared }, options.index, this.#readOnly)
     this.#searched = { files, extent, index }
   }
 
@@ -247,7 +248,7 @@ export class AuditLog extends HubRecorder implements AsyncDisposable {
     return await countStats(this.#searched, options)
   }
 
-  /** Resolves once every full block of the log is indexed, as far as it can be. Queries are right before as well. */
+  /** Resolves once every full block is indexed, as far as it can be. Queries are right before as well. */
   async indexed(): Promise<void> {
     await this.#openToRead()
     await this.#searched.index.indexed()

@@ -19,6 +19,7 @@ export type {
   LogEntry,
   Exclusions,
   LogFilter,
+  LogObserver,
   LogStats,
   QueryOptions,
   QueryPage,

@@ -21,6 +21,8 @@ import { CHECKPOINT_PATH, rowPath, storedTiles } from "./tiles.ts"
 const signer = generateSignerKey("test.example/log", "log", seededBytes(1))
 const vkey = formatVerifierKey(signer)
 const time = new FakeTime()
+/** Of the right length; nobody here verifies it. */
+const COSIGNATURE = Buffer.alloc(4 + 8 + 64, 7).toString("base64")
 
 function open(store: KnowledgeStore, more: object = {}): Promise<AuditLog> {
   return AuditLog.open(store, {
@@ -53,6 +55,20 @@ async function published(store: KnowledgeStore): Promise<OpenedCheckpoint | unde
 }
 
 describe("checkpoints", () => {
+  test("are told to observers as they are published, and once more with cosignatures", async () => {
+    const log = await open(new MemoryStore(), {
+      ledger: { signer, cosign: (note: string) => Promise.resolve(`${note}— w.example ${COSIGNATURE}\n`) },
+    })
+    const heard: string[] = []
+    log.observers.add({ writing() {}, durable() {}, published: ({ text }) => void heard.push(text) })
+    await fill(log, 3)
+    const published = await log.checkpoint()
+    await vi.waitFor(() => expect(heard).toHaveLength(2))
+    expect(heard).toEqual([published, `${published}— w.example ${COSIGNATURE}\n`])
+    await log.close()
+    expect(heard).toHaveLength(2)
+  })
+
   test("cover what is durable, by the interval, on demand and at the end; and an idle log signs nothing", async () => {
     const store = new FlakyStore(new MemoryStore())
     const log = await open(store)

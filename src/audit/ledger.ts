@@ -17,6 +17,7 @@ import type { KnowledgeStore } from "../store/contract.ts"
 import type { DurableBatch, LogExtent } from "./extent.ts"
 import type { LogFiles } from "./log-files.ts"
 import { contradiction, LogTree } from "./log-tree.ts"
+import type { LogObserver } from "./types.ts"
 import { CHECKPOINT_PATH, EDGE_PATH, storedHashes, storedTiles } from "./tiles.ts"
 
 const DEFAULT_INTERVAL_MS = 1_000
@@ -88,6 +89,7 @@ export class Ledger {
     readonly clock: Clock
     readonly timers: Timers
     readonly logger: Logger
+    readonly observers: ReadonlySet<LogObserver>
   }
   readonly #tree: LogTree
   #published: PublishedCheckpoint | undefined
@@ -107,7 +109,12 @@ export class Ledger {
     store: KnowledgeStore,
     files: LogFiles,
     extent: LogExtent,
-    options: LedgerOptions & { readonly clock: Clock; readonly timers: Timers; readonly logger: Logger },
+    options: LedgerOptions & {
+      readonly clock: Clock
+      readonly timers: Timers
+      readonly logger: Logger
+      readonly observers?: ReadonlySet<LogObserver>
+    },
   ) {
     if (options.signer.type !== "log") {
       throw new InvalidInputError(`a log is signed by a key of type "log", not "${options.signer.type}"`)
@@ -116,7 +123,7 @@ export class Ledger {
     this.#tree = new LogTree(store, files, extent, options.logger)
     this.#extent = extent
     this.#signer = options.signer
-    this.#options = options
+    this.#options = { ...options, observers: options.observers ?? new Set() }
   }
 
   get published(): PublishedCheckpoint | undefined {
@@ -241,6 +248,7 @@ export class Ledger {
     await this.#swap(utf8(text))
     this.#published = { text, size, root, at: this.#options.clock() }
     this.#isOwn = true
+    this.#tellObservers()
     this.#tree.isCovered()
     await this.#keepEdge(this.#published)
     this.#isUncosigned = true
@@ -289,6 +297,7 @@ export class Ledger {
       if (this.#published !== asked) return
       await this.#swap(utf8(note))
       this.#published = { ...asked, text: note }
+      this.#tellObservers()
     })
     this.#publishing = merging.catch(() => {})
     await merging
@@ -332,6 +341,11 @@ export class Ledger {
     }
     this.#closed = true
     throw contradiction("somebody else has published a checkpoint of this log", this.#published?.size ?? 0, 0)
+  }
+
+  #tellObservers(): void {
+    if (this.#published === undefined) return
+    for (const observer of this.#options.observers) observer.published(this.#published)
   }
 
   #scheduleIfBehind(): void {

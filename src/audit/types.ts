@@ -1,5 +1,5 @@
 import type { Clock, Timers } from "../core/system.ts"
-import type { LedgerOptions } from "./ledger.ts"
+import type { LedgerOptions, PublishedCheckpoint } from "./ledger.ts"
 import type { Logger } from "../core/logger.ts"
 
 /** A record as it was read back: `at`, `kind`, and whatever the kind carries. */
@@ -40,6 +40,21 @@ export type Subscriber = (record: AuditRecord) => Promise<void> | void
 
 /** Which events become records: `3.2` or `3.3` of SPEC.md. */
 export type Coverage = "standard" | "full"
+
+/**
+ * Hears how the log's writing goes: for metrics. Called in the writer's own turn, once or twice a batch and never for a
+ * record, so it must be quick, and must not throw. It is told no times: whoever wants some has a clock.
+ *
+ * One batch is on its way to the disk at a time: what comes after `writing` is about that one.
+ */
+export interface LogObserver {
+  /** A batch goes to the store. @param bytes of its lines, newlines included */
+  writing(records: number, bytes: number): void
+  /** It is durable. A batch that failed is not told: the next `writing` or none comes instead. */
+  durable(): void
+  /** A checkpoint has been published, or has got cosignatures. */
+  published(checkpoint: PublishedCheckpoint): void
+}
 
 export interface AuditLogOptions {
   /** Default `"standard"`: the kinds and keys of AG2's log, no more. `"full"` adds what an auditor asks for. */

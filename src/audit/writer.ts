@@ -10,7 +10,7 @@ import { MAX_BATCH_BYTES } from "./recover.ts"
 import { LineQueue } from "./queue.ts"
 import type { Batch } from "./queue.ts"
 import { Ticket } from "./ticket.ts"
-import type { AppendManyReceipt, AppendReceipt } from "./types.ts"
+import type { AppendManyReceipt, AppendReceipt, LogObserver } from "./types.ts"
 
 /** In bytes. Less than this always waits for company: half a sync costs as much as a whole one. */
 const EAGER_BYTES = 16 * 1024
@@ -34,6 +34,8 @@ export interface WriterOptions {
    * batch.
    */
   readonly onDurable: (batch: DurableBatch, leaves: readonly Digest[]) => Promise<void> | undefined
+  /** Told of each batch. Whoever is added hears from the next one on. */
+  readonly observers: ReadonlySet<LogObserver>
 }
 
 /**
@@ -230,16 +232,19 @@ export class LogWriter {
   }
 
   /** @returns the offset at which the batch starts, and its lines' leaves */
-  async #write({ bytes }: Batch): Promise<[number, readonly Digest[]]> {
+  async #write({ bytes, count, withGap }: Batch): Promise<[number, readonly Digest[]]> {
     if (this.#broken !== undefined) throw this.#broken
     if (this.#suspect) await this.#files.truncate(this.#extent.bytes)
     const rotating = this.#options.beforeBatch?.()
     if (rotating !== undefined) await rotating
     this.#suspect = true
+    const records = withGap ? count + 1 : count
+    for (const observer of this.#options.observers) observer.writing(records, bytes.length)
     const appended = this.#files.append(bytes)
     const leaves = this.#options.leavesOf?.(bytes) ?? []
     const offset = await appended
     this.#suspect = false
+    for (const observer of this.#options.observers) observer.durable()
     if (offset === this.#extent.bytes) return [offset, leaves]
     this.#broken = new TamperedError(
       `the log was ${this.#extent.bytes} bytes long and is now ${offset}: somebody else writes to it`,

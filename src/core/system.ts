@@ -22,6 +22,9 @@ export interface Timers {
 
 export const systemClock: Clock = () => Date.now()
 
+/** Milliseconds since some moment, with fractions, and never going back: for how long something takes. */
+export const systemStopwatch: Clock = () => performance.now()
+
 export const systemRandom: RandomBytes = (length) => globalThis.crypto.getRandomValues(new Uint8Array(length))
 
 /** Timers that keep the process alive while they wait. */
