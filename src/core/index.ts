@@ -18,7 +18,7 @@ export type { KnownKind, RecordKind, RecordOf, RecordsByKind } from "./kinds.ts"
 export { encodeLine, encodeLineFitting, MAX_LINE_BYTES, parseLine } from "./line.ts"
 export { silentLogger } from "./logger.ts"
 export type { Logger } from "./logger.ts"
-export { isoTime, parseTime, systemClock, systemRandom, systemTimers } from "./system.ts"
+export { isoTime, parseTime, systemClock, systemRandom, systemStopwatch, systemTimers } from "./system.ts"
 export type { Clock, RandomBytes, Timers } from "./system.ts"
 
 // Tamper evidence: RFC 6962 and C2SP.

@@ -98,6 +98,12 @@ export class Feed {
     return Math.max(0, this.#log.size - slowest)
   }
 
+  /** Readers who are behind what is kept of the live edge, and read the store. */
+  get behind(): number {
+    const { oldest } = this
+    return [...this.#positions.values()].filter((position) => position() < oldest).length
+  }
+
   /**
    * Follows the log from its present end, if nobody did, until the last reader has left.
    *

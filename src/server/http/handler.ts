@@ -2,7 +2,13 @@ import { Hono } from "hono"
 import { compress } from "hono/compress"
 import type { AuditLog } from "../../audit/index.ts"
 import { invariant } from "../../core/errors.ts"
-import { InvalidInputError, silentLogger, systemClock, systemTimers } from "../../core/index.ts"
+import {
+  InvalidInputError,
+  silentLogger,
+  systemClock,
+  systemStopwatch,
+  systemTimers,
+} from "../../core/index.ts"
 import type { Clock, Logger, Timers } from "../../core/index.ts"
 import type { Hub } from "../../hub/index.ts"
 import type { KnowledgeStore } from "../../store/contract.ts"
@@ -50,6 +56,8 @@ export interface HandlerOptions {
   /** Aborts when the service stops: streams end, with a last checkpoint if there is one. Default: never. */
   readonly stopping?: AbortSignal
   readonly clock?: Clock
+  /** For how long things take, in milliseconds with fractions. Default: the machine's. */
+  readonly stopwatch?: Clock
   readonly timers?: Timers
   /** Hears of what fails on our side. Default: nobody does. */
   readonly logger?: Logger
@@ -74,6 +82,7 @@ export function createHandler(log: AuditLog, options: HandlerOptions = {}): Serv
   const timers = options.timers ?? systemTimers
   const logger = options.logger ?? silentLogger
   const clock = options.clock ?? systemClock
+  const stopwatch = options.stopwatch ?? systemStopwatch
   const feed = new Feed(log, { timers, logger })
   const { store } = options
   const service: Service = {
@@ -82,7 +91,7 @@ export function createHandler(log: AuditLog, options: HandlerOptions = {}): Serv
     vkey: options.vkey ?? null,
     feed,
     checkpoints: new CheckpointEvents(log),
-    metrics: new Metrics(log, feed, clock),
+    metrics: new Metrics(log, feed, { clock, stopwatch }),
     keys: store === undefined ? undefined : new IdempotencyKeys(store, log, clock),
     clock,
     timers,
@@ -90,7 +99,7 @@ export function createHandler(log: AuditLog, options: HandlerOptions = {}): Serv
     stopping: options.stopping ?? new AbortController().signal,
   }
   const gate = gateOf(options, clock)
-  const app = appOf(service, gate, basePath, options.viewer)
+  const app = appOf(service, { gate, basePath, stopwatch, viewer: options.viewer })
   return async (request, info = {}) => await app.fetch(request, { info })
 }
 
@@ -124,9 +133,17 @@ interface Environment {
 
 function appOf(
   service: Service,
-  gate: Gate,
-  basePath: string,
-  viewer: Viewer | undefined,
+  {
+    gate,
+    basePath,
+    stopwatch,
+    viewer,
+  }: {
+    readonly gate: Gate
+    readonly basePath: string
+    readonly stopwatch: Clock
+    readonly viewer: Viewer | undefined
+  },
 ): Hono<Environment> {
   const app = new Hono<Environment>().basePath(basePath)
   const description = JSON.stringify(openApiOf(ROUTES, basePath))
@@ -164,9 +181,9 @@ function appOf(
         const params = paramsOf(route, context.req.param(), context.req.path.slice(basePath.length))
         return await route.handle(service, { request, access, query, params, signal: request.signal })
       }
-      const begun = service.clock()
+      const begun = stopwatch()
       const response = await throughGate(gate, { route, request, info, answer, refused })
-      service.metrics.answered(route.id, response.status, (service.clock() - begun) / 1000)
+      service.metrics.answered(route.id, response.status, (stopwatch() - begun) / 1000)
       return response
     })
   }

@@ -2,6 +2,7 @@ import { Counter, Gauge, Histogram, Registry } from "prom-client"
 import type { AuditLog } from "../../audit/index.ts"
 import type { Clock } from "../../core/index.ts"
 import type { Feed } from "./feed.ts"
+import { LogMetrics } from "./log-metrics.ts"
 import { route, type Route } from "./route.ts"
 import { noQuery } from "./schemas.ts"
 
@@ -32,8 +33,13 @@ export class Metrics {
   readonly #refused: Counter<"status">
   readonly #duration: Histogram<"route">
 
-  constructor(log: AuditLog, feed: Feed, clock: Clock) {
+  constructor(
+    log: AuditLog,
+    feed: Feed,
+    { clock, stopwatch }: { readonly clock: Clock; readonly stopwatch: Clock },
+  ) {
     const registers = [this.registry]
+    new LogMetrics(log, this.registry, { clock, stopwatch })
     const ask = (name: string, help: string, value: () => number): void => {
       new Gauge({
         name,
@@ -61,6 +67,11 @@ export class Metrics {
       const at = log.checkpointed?.at
       return at === undefined ? -1 : Math.max(0, clock() - at) / 1000
     })
+    ask(
+      "hansard_tail_behind_readers",
+      "Readers who are behind the live edge that is kept, and read the store.",
+      () => feed.behind,
+    )
     ask("hansard_tail_readers", "Readers of the tail.", () => feed.readers)
     ask("hansard_tail_lag_records", "How far the slowest reader is behind the log's end.", () => feed.lag)
     this.#requests = new Counter({
