@@ -4,6 +4,7 @@ import { createServer as createSecureServer } from "node:https"
 import type { AddressInfo } from "node:net"
 import type { Duplex } from "node:stream"
 import { InvalidInputError } from "../core/errors.ts"
+import { systemTimers, type Timers } from "../core/system.ts"
 import type { Hub } from "../hub/index.ts"
 import { isLoopback } from "./http/access.ts"
 import type { NodeListener } from "./http/node.ts"
@@ -25,11 +26,14 @@ export interface NodeServerOptions {
   readonly hubOptions?: Omit<HubEndpointOptions, "onLoopback">
   /** Answers every other request: `nodeListener(createHandler(log))`. Default: 404. */
   readonly listener?: NodeListener
+  readonly timers?: Timers
 }
 
 /** Whoever takes longer to send the head of a request keeps a connection for nothing. */
 const HEADERS_TIMEOUT_MS = 10_000
 const LIMITS = { headersTimeout: HEADERS_TIMEOUT_MS }
+/** How often a server that closes looks for connections whose answers have gone. */
+const CLOSE_IDLE_MS = 20
 
 /** Whether nobody but this machine can reach the address. */
 export function isLocalHost(host: string): boolean {
@@ -44,10 +48,12 @@ export class NodeServer implements AsyncDisposable {
   readonly hubUrl: string
   readonly endpoint: HubEndpoint | undefined
   readonly #server: Server
+  readonly #timers: Timers
   #closing: Promise<void> | undefined
 
-  private constructor(server: Server, url: string, endpoint: HubEndpoint | undefined) {
+  private constructor(server: Server, url: string, endpoint: HubEndpoint | undefined, timers: Timers) {
     this.#server = server
+    this.#timers = timers
     this.url = url
     this.hubUrl = `${url.replace(/^http/, "ws")}${HUB_PATH}`
     this.endpoint = endpoint
@@ -71,10 +77,15 @@ export class NodeServer implements AsyncDisposable {
     const { address, family, port: real } = server.address() as AddressInfo
     const scheme = tls === undefined ? "http" : "https"
     const url = `${scheme}://${family === "IPv6" ? `[${address}]` : address}:${real}`
-    return new NodeServer(server, url, endpoint)
+    return new NodeServer(server, url, endpoint, options.timers ?? systemTimers)
   }
 
-  /** Takes nothing new, lets requests end, then ends what is left. @param graceMs default 5,000. */
+  /**
+   * Takes nothing new, lets what is under way end, and after the grace ends what is left. A stream comes to its own end
+   * only if it was told to: abort the handler's `stopping` first, and every reader who reads gets its last event.
+   *
+   * @param graceMs default 5,000.
+   */
   close(graceMs: number = 5_000): Promise<void> {
     this.#closing ??= this.#close(graceMs)
     return this.#closing
@@ -86,12 +97,30 @@ export class NodeServer implements AsyncDisposable {
 
   async #close(graceMs: number): Promise<void> {
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()))
-    this.#server.closeIdleConnections()
-    await this.endpoint?.close(graceMs)
-    // Streams of the listener (a tail) end only with their connections.
+    const late = new AbortController()
+    const cancel = this.#timers.after(graceMs, () => late.abort())
+    this.#closeIdle(late.signal)
+    await Promise.all([this.endpoint?.close(graceMs), Promise.race([closed, whenAborted(late.signal)])])
+    cancel()
+    late.abort()
     this.#server.closeAllConnections()
     await closed
   }
+
+  /** A connection that is kept alive is idle only once its answer has gone: until the end they are looked for. */
+  #closeIdle(signal: AbortSignal): void {
+    if (signal.aborted) return
+    this.#server.closeIdleConnections()
+    const cancel = this.#timers.after(CLOSE_IDLE_MS, () => {
+      signal.removeEventListener("abort", cancel)
+      this.#closeIdle(signal)
+    })
+    signal.addEventListener("abort", cancel, { once: true })
+  }
+}
+
+function whenAborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }))
 }
 
 /** Handshakes that fail are logged: whoever failed hears of it in the words of TLS, if at all. */
