@@ -29,6 +29,8 @@ export interface ServiceOptions {
   readonly accessLog: boolean
   /** Watch the log as long as it is served. */
   readonly alerts: readonly AlertRule[]
+  /** Rules of the API may tell these as well, at private addresses and without TLS. */
+  readonly alertHosts: readonly string[]
   readonly stopping: AbortSignal
   readonly logger: Logger
 }
@@ -65,23 +67,23 @@ export class Service implements AsyncDisposable {
     const accessLog = options.accessLog ? await openAccessLog(dir, open, logger) : undefined
     const vkey = loadVerifierKey(dir)
     const viewer = await Viewer.open()
-    if (options.alerts.length > 0) {
-      open.use(
-        await Alerter.start({
-          log: hub.auditLog,
-          store: options.store,
-          rules: options.alerts,
-          source: vkey?.name ?? "hansard",
-          env: process.env,
-          clock: systemClock,
-          timers: systemTimers,
-          logger,
-        }),
-      )
-    }
+    const alerts = open.use(
+      await Alerter.start({
+        log: hub.auditLog,
+        store: options.store,
+        rules: options.alerts,
+        policy: { allowedHosts: options.alertHosts },
+        source: vkey?.name ?? "hansard",
+        env: process.env,
+        clock: systemClock,
+        timers: systemTimers,
+        logger,
+      }),
+    )
     const handler = createHandler(hub.auditLog, {
       hub,
       store: options.store,
+      alerts,
       authorize: tokenAccess({ tokens, clock: systemClock, trustLocal }),
       stopping,
       logger,

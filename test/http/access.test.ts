@@ -1,4 +1,4 @@
-import { describe, expect, test } from "vitest"
+import { describe, expect, onTestFinished, test } from "vitest"
 import { agentsOf, AuditLog } from "../../src/audit/index.ts"
 import { createHandler, everybody, tokenAccess, TokenBook } from "../../src/server/index.ts"
 import { ROUTES } from "../../src/server/http/routes.ts"
@@ -12,6 +12,7 @@ import {
   type StatsAnswer,
   type TokenLimits,
 } from "../../src/wire/http.ts"
+import { startAlerter } from "../alerts/world.ts"
 import { FakeTime, seededBytes } from "../support/fake-time.ts"
 import { entriesOf, fill, logKey, openWorld, readEvents } from "./world.ts"
 
@@ -31,6 +32,11 @@ const EXAMPLES: Readonly<Record<string, { readonly path: string; readonly body?:
   listAgents: { path: "/v1/agents" },
   getAgent: { path: "/v1/agents/agent-1" },
   getService: { path: "/v1/service" },
+  listAlerts: { path: "/v1/alerts" },
+  getAlert: { path: "/v1/alerts/of-file" },
+  putAlert: { path: "/v1/alerts/r", body: '{"when":{},"to":{"log":true},"absence":"1d"}' },
+  deleteAlert: { path: "/v1/alerts/r" },
+  replayAlert: { path: "/v1/alerts/of-file/replay" },
   getCheckpoint: { path: "/checkpoint" },
   getTile: { path: "/tile/0/000.p/30" },
   getHealth: { path: "/health" },
@@ -69,6 +75,9 @@ async function setUp() {
   await log.checkpoint()
   const tokens = new TokenBook(new MemoryStore(), { clock: time.clock })
   const random = seededBytes(3)
+  const rule = { name: "of-file", when: {}, absence: "9d", to: { log: true } }
+  const alerts = await startAlerter(log, store, [rule], time)
+  onTestFinished(() => alerts[Symbol.asyncDispose]())
   const authorize = tokenAccess({ tokens, clock: time.clock })
   return {
     time,
@@ -76,7 +85,7 @@ async function setUp() {
     tokens,
     random,
     authorize,
-    handler: createHandler(log, { authorize, clock: time.clock }),
+    handler: createHandler(log, { authorize, alerts, clock: time.clock }),
   }
 }
 
@@ -184,7 +193,8 @@ function expected({ state, scopes, limits, needs, needsAll, id }: Cell): number 
   if (needs === null) return 200
   if (state !== "good") return 401
   if (!scopes.includes(needs)) return 403
-  if (limits === null) return needs === "append" ? 201 : 200
+  if (id === "deleteAlert") return 204
+  if (limits === null) return needs === "append" || id === "putAlert" ? 201 : 200
   if (needsAll) return 403
   const { agents = ["agent-1"], channels = ["channel-1"], kinds = ["turn_failed"] } = limits
   const seesOne =

@@ -4,10 +4,11 @@
  */
 import { Ajv2020, type ValidateFunction } from "ajv/dist/2020.js"
 import fc from "fast-check"
-import { describe, expect, test } from "vitest"
+import { describe, expect, onTestFinished, test } from "vitest"
 import { createHandler, everybody } from "../../src/server/index.ts"
 import { AuditLog } from "../../src/audit/index.ts"
 import { MemoryStore } from "../../src/store/index.ts"
+import { startAlerter } from "../alerts/world.ts"
 import { seedProperties } from "../support/property.ts"
 import { fill, logKey } from "./world.ts"
 
@@ -33,7 +34,15 @@ async function setUp() {
   await fill(log, 40)
   await log.append({ at: "2026-11-24T09:00:00Z", kind: "agent_registered", agent_id: "agent-1", name: "ana" })
   await log.checkpoint()
-  const handler = createHandler(log, { store, authorize: everybody, rate: { perSecond: 1e9, burst: 1e9 } })
+  const rule = { name: "watch", when: { kind: "turn_failed" }, to: { log: true } }
+  const alerts = await startAlerter(log, store, [rule])
+  onTestFinished(() => alerts[Symbol.asyncDispose]())
+  const handler = createHandler(log, {
+    store,
+    alerts,
+    authorize: everybody,
+    rate: { perSecond: 1e9, burst: 1e9 },
+  })
   const description = (await (await handler(new Request("http://log/openapi.json"))).json()) as Description
   return { log, handler, description }
 }
@@ -58,6 +67,9 @@ function valuesFor(name: string): fc.Arbitrary<string> {
     state: ["active", "closed"],
     rest: ["0/000.p/41", "0/000", "entries/000.p/3", "1/000"],
     checkpoint: ["0", "41"],
+    name: ["watch", "r", "..", "r r"],
+    "If-Match": ["*", '"abc"'],
+    "If-None-Match": ["*", '"abc"'],
   }
   const known = fc.constantFrom(...(usual[name] ?? ["x"]))
   return fc.oneof(
@@ -122,6 +134,10 @@ describe("the description", () => {
         // Nothing that a stranger sends is our failure.
         expect(response.status, what).toBeLessThan(500)
         const answer = operation.responses[String(response.status)] ?? operation.responses["default"]
+        if (response.status === 204) {
+          expect(answer?.content, what).toBeUndefined()
+          return response.status
+        }
         const contentType = (response.headers.get("content-type") ?? "").split(";")[0] ?? ""
         const declared = answer?.content?.[contentType]
         expect(declared, `${what} ${contentType} is described`).toBeDefined()
@@ -129,15 +145,18 @@ describe("the description", () => {
         else check(declared?.schema ?? {}, await response.json(), what)
         return response.status
       }
-      const examples: Readonly<Record<string, string>> = { index: "7", id: "agent-1", rest: "0/000.p/41" }
+      const examples: Readonly<Record<string, string>> = { index: "7", rest: "0/000.p/41" }
+      const rule = '{"when":{"kind":"x"},"threshold":2,"within":"1h","to":{"log":true}}'
       // Each is answered when it is asked as it should be: else the property would be about refusals alone.
       for (const { path, method, operation } of operations) {
         if (operation.operationId === "tail") continue
         const id = operation.operationId === "getChannel" ? "channel-1" : "agent-1"
+        const alert = /^(put|delete)Alert$/.test(operation.operationId) ? "r" : "watch"
         const target = path.replaceAll(/\{(\w+)\}/g, (_all, name: string) =>
-          name === "id" ? id : (examples[name] ?? ""),
+          name === "id" ? id : name === "name" ? alert : (examples[name] ?? ""),
         )
-        const json = { body: '{"kind":"x"}', headers: { "content-type": "application/json" } }
+        const body = operation.operationId.endsWith("Alert") ? rule : '{"kind":"x"}'
+        const json = { body, headers: { "content-type": "application/json" } }
         const init = operation.requestBody === undefined ? {} : json
         const request = new Request(`http://log${target}`, { method: method.toUpperCase(), ...init })
         expect(await judge(request, operation), operation.operationId).toBeLessThan(300)
@@ -151,7 +170,7 @@ describe("the description", () => {
               values: fc.tuple(...parameters.map(({ name }) => fc.option(valuesFor(name), { freq: 2 }))),
               stranger: fc.option(fc.string({ maxLength: 5 }), { freq: 10 }),
               body: fc.oneof(
-                fc.constant('{"kind":"x"}'),
+                fc.constantFrom('{"kind":"x"}', rule, rule.replace("log", "webhook")),
                 fc.json(),
                 fc.string({ unit: "binary", maxLength: 30 }),
               ),

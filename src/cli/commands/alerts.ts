@@ -1,12 +1,5 @@
 import { Command } from "commander"
-import {
-  observe,
-  NEW_STATE,
-  MAX_RULES_BYTES,
-  parseRules,
-  type Alert,
-  type AlertRule,
-} from "../../server/index.ts"
+import { MAX_RULES_BYTES, parseRules, replay, type Alert, type AlertRule } from "../../server/index.ts"
 import { isoTime } from "../../core/system.ts"
 import { addCommonOptions } from "../filters.ts"
 import { DataFolder } from "../folder.ts"
@@ -37,7 +30,7 @@ export function alertsCommand(shell: Shell, _setStatus: (status: number) => void
           "\nabsence instead: no such record for so long. quiet: how long nothing more is sent." +
           '\nto: {"webhook": URL, "secret_env": NAME}, {"command": [PROGRAM, …]} or {"log": true}.',
       ),
-  ).action(async (name: string, options: TestOptions) => replay(shell, name, options))
+  ).action(async (name: string, options: TestOptions) => testRule(shell, name, options))
   command.addCommand(test.copyInheritedSettings(command))
   return command
 }
@@ -47,20 +40,16 @@ export async function readRules(shell: Shell, file: string): Promise<AlertRule[]
   return parseRules(utf8Text(await readWithin(shell, file, MAX_RULES_BYTES)))
 }
 
-async function replay(shell: Shell, name: string, options: TestOptions): Promise<void> {
+async function testRule(shell: Shell, name: string, options: TestOptions): Promise<void> {
   const rule = (await readRules(shell, options.rules)).find((each) => each.name === name)
   if (rule === undefined)
     throw usageError(`there is no rule ${name} in ${options.rules}`, "Name one that is.")
   await using folder = await DataFolder.openToRead(options.dir)
   const signal = AbortSignal.any([shell.interrupted, shell.unread])
-  let state = NEW_STATE
   let fired = 0
-  for await (const entry of folder.log.entries({ signal })) {
-    const seen = observe(rule, state, entry)
-    state = seen.state
-    if (seen.alert === undefined) continue
+  for await (const alert of replay(folder.log, rule, signal)) {
     fired++
-    show(shell, seen.alert, options.json === true)
+    show(shell, alert, options.json === true)
     await shell.out.drained()
   }
   if (options.json !== true)

@@ -45,6 +45,7 @@ interface ServeOptions extends WriteOptions {
   readonly witness?: readonly PolicyWitness[]
   readonly witnessFor?: readonly VerifierKey[]
   readonly alerts?: string
+  readonly alertHost?: readonly string[]
   readonly tlsCert?: string
   readonly tlsKey?: string
 }
@@ -73,6 +74,10 @@ export function serveCommand(shell: Shell, _setStatus: (status: number) => void)
     .option(
       "--alerts <file>",
       "rules that watch the log, and where to tell: see `hansard alerts test --help`",
+    )
+    .option(
+      "--alert-host <host...>",
+      "rules that come over the API may send to this host too; by default only to public addresses, over HTTPS",
     )
     .option("--no-required", "go on when a record cannot be written; by default every change is then refused")
     .addHelpText(
@@ -116,6 +121,7 @@ async function serve(shell: Shell, options: ServeOptions): Promise<void> {
     trustLocal: isLocalHost(host),
     accessLog: options.accessLog === true,
     alerts,
+    alertHosts: options.alertHost ?? [],
     stopping: shell.interrupted,
     logger,
   })

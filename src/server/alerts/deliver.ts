@@ -1,26 +1,37 @@
 import { createHmac } from "node:crypto"
 import { spawn } from "node:child_process"
+import { request as requestHttp } from "node:http"
+import { request as requestHttps } from "node:https"
 import type { LogEntry } from "../../audit/index.ts"
-import { isoTime, StoreUnavailableError } from "../../core/index.ts"
+import { isoTime, StoreUnavailableError, type Clock } from "../../core/index.ts"
+import type { AlertDestination } from "../../wire/http.ts"
+import { guardOf, type DestinationPolicy } from "./destinations.ts"
 import type { Alert } from "./engine.ts"
 
-/** How long a destination may take, in milliseconds. */
+/** How long a destination may take for one attempt, in milliseconds. */
 const TIMEOUT_MS = 10_000
+/** Standard Webhooks: a secret that is written so is base64 of the key. */
+const BASE64_SECRET = /^whsec_([A-Za-z0-9+/]+={0,2})$/
 
 export interface DeliveryOptions {
   /** The log's origin, or another name of where the alert comes from. */
   readonly source: string
   readonly env: Readonly<Record<string, string | undefined>>
-  readonly fetch?: typeof fetch
-  readonly signal: AbortSignal
+  readonly policy: DestinationPolicy
+  readonly clock: Clock
 }
 
-/** CloudEvents 1.0, JSON format. The id is the same however often it is sent: who gets it twice can tell. */
+/** The same however often it is sent: who gets it twice can tell. */
+export function eventIdOf({ rule, index, at }: Alert): string {
+  return `${rule.name}/${index ?? `absence-${at}`}`
+}
+
+/** CloudEvents 1.0, JSON format. */
 export function cloudEventOf(alert: Alert, entry: LogEntry | undefined, source: string): object {
   const { rule, at, index, count } = alert
   return {
     specversion: "1.0",
-    id: `${rule.name}/${index ?? `absence-${at}`}`,
+    id: eventIdOf(alert),
     source,
     type: rule.absenceMs === undefined ? "hansard.alert" : "hansard.alert.absence",
     subject: rule.name,
@@ -33,14 +44,15 @@ export function cloudEventOf(alert: Alert, entry: LogEntry | undefined, source: 
 /**
  * Sends an alert once.
  *
- * A webhook is signed as Standard Webhooks has it: HMAC-SHA-256 of `id.timestamp.body`.
+ * A webhook is signed as Standard Webhooks has it: HMAC-SHA-256 of `id.timestamp.body`, at the time of this attempt. It
+ * takes the alert by a status of 200 to 299; where it sends us elsewhere is not followed, and what it says is not read.
  *
- * @throws StoreUnavailableError when the destination did not take it.
+ * @throws StoreUnavailableError when the destination did not take it, or may not be asked.
  */
 export async function deliver(
   alert: Alert,
   entry: LogEntry | undefined,
-  options: DeliveryOptions,
+  options: DeliveryOptions & { readonly signal: AbortSignal },
 ): Promise<void> {
   const { to } = alert.rule
   const body = JSON.stringify(cloudEventOf(alert, entry, options.source))
@@ -50,40 +62,72 @@ export async function deliver(
 }
 
 async function post(
-  to: { readonly webhook: string; readonly secret_env?: string | undefined },
+  to: Extract<AlertDestination, { readonly webhook: string }>,
   body: string,
   alert: Alert,
-  { fetch: doFetch = fetch, env, signal }: DeliveryOptions,
+  options: DeliveryOptions & { readonly signal: AbortSignal },
 ): Promise<void> {
-  const headers: Record<string, string> = { "content-type": "application/cloudevents+json" }
-  if (to.secret_env !== undefined) {
-    const secret = env[to.secret_env]
-    if (secret === undefined || secret === "") throw new StoreUnavailableError(`$${to.secret_env} is not set`)
-    const id = `${alert.rule.name}-${alert.index ?? alert.at}`
-    const timestamp = String(Math.floor(alert.at / 1000))
-    const mac = createHmac("sha256", secret).update(`${id}.${timestamp}.${body}`).digest("base64")
-    Object.assign(headers, {
-      "webhook-id": id,
-      "webhook-timestamp": timestamp,
-      "webhook-signature": `v1,${mac}`,
+  const url = new URL(to.webhook)
+  const guard = alert.rule.source === "file" ? undefined : guardOf(url, options.policy)
+  const headers = {
+    "content-type": "application/cloudevents+json",
+    "content-length": String(Buffer.byteLength(body)),
+    ...signatureOf(to.secret_env, body, alert, options),
+  }
+  const ask = url.protocol === "https:" ? requestHttps : requestHttp
+  const status = await new Promise<number>((resolve, reject) => {
+    const request = ask(url, {
+      method: "POST",
+      headers,
+      signal: options.signal,
+      // Each attempt connects anew: so that each address is looked at, and a server that was mended is found.
+      agent: false,
+      ...(guard === undefined ? {} : { lookup: guard }),
     })
-  }
-  let status: number
-  try {
-    const response = await doFetch(to.webhook, { method: "POST", body, headers, redirect: "error", signal })
-    await response.body?.cancel()
-    status = response.status
-  } catch (cause) {
-    throw new StoreUnavailableError("the webhook does not answer", { cause })
-  }
+    request.on("error", (cause) => {
+      reject(
+        cause instanceof StoreUnavailableError
+          ? cause
+          : new StoreUnavailableError("the webhook does not answer", { cause }),
+      )
+    })
+    request.on("response", (response) => {
+      resolve(response.statusCode ?? 0)
+      response.on("error", () => {})
+      response.destroy()
+    })
+    request.end(body)
+  })
   if (status < 200 || status > 299) throw new StoreUnavailableError(`the webhook answers ${status}`)
+}
+
+/** https://www.standardwebhooks.com */
+function signatureOf(
+  secretEnv: string | undefined,
+  body: string,
+  alert: Alert,
+  { env, clock }: DeliveryOptions,
+): Readonly<Record<string, string>> {
+  if (secretEnv === undefined) return {}
+  const secret = env[secretEnv]
+  if (secret === undefined || secret === "") throw new StoreUnavailableError(`$${secretEnv} is not set`)
+  const base64 = BASE64_SECRET.exec(secret)?.[1]
+  const key = base64 === undefined ? secret : Buffer.from(base64, "base64")
+  const id = eventIdOf(alert)
+  const timestamp = String(Math.floor(clock() / 1000))
+  const mac = createHmac("sha256", key).update(`${id}.${timestamp}.${body}`).digest("base64")
+  return { "webhook-id": id, "webhook-timestamp": timestamp, "webhook-signature": `v1,${mac}` }
 }
 
 /** No shell: the words are the program's own. The event comes by its input. */
 async function run(command: readonly string[], body: string, signal: AbortSignal): Promise<void> {
   const [program = "", ...words] = command
   await new Promise<void>((resolve, reject) => {
-    const child = spawn(program, words, { stdio: ["pipe", "ignore", "ignore"], signal })
+    const child = spawn(program, words, {
+      stdio: ["pipe", "ignore", "ignore"],
+      signal,
+      killSignal: "SIGKILL",
+    })
     child.on("error", (cause) => reject(new StoreUnavailableError("the command cannot be run", { cause })))
     child.on("close", (code) => {
       if (code === 0) resolve()

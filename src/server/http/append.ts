@@ -1,4 +1,4 @@
-import { encodeLine, HansardError, InvalidRecordError, isoTime } from "../../core/index.ts"
+import { encodeLine, HansardError, isoTime } from "../../core/index.ts"
 import { parseRecord } from "../../core/line.ts"
 import { AccessDeniedError } from "../../model/index.ts"
 import {
@@ -8,7 +8,8 @@ import {
   type FieldError,
 } from "../../wire/http.ts"
 import { visibleTo, type Access } from "./access.ts"
-import { RequestRefused, wrongFields } from "./problems.ts"
+import { bodyTypeOf, bodyWithin, utf8Of } from "./body.ts"
+import { wrongFields } from "./problems.ts"
 import { fieldErrors, route, type Route } from "./route.ts"
 import { appendAnswer, incomingRecord, noQuery } from "./schemas.ts"
 
@@ -30,7 +31,8 @@ export const appendRoute: Route = route({
     201: { description: "They are durable.", content: [{ type: "application/json", schema: appendAnswer }] },
   },
   async handle({ log, keys, clock }, { request, access }) {
-    const isMany = bodyTypeOf(request) === "application/x-ndjson"
+    const isMany =
+      bodyTypeOf(request, ["application/json", "application/x-ndjson"]) === "application/x-ndjson"
     const key = keyOf(request)
     const body = await bodyWithin(request, MAX_APPEND_BYTES)
     const records = recordsOf(body, isMany)
@@ -62,42 +64,12 @@ function created(answer: AppendAnswer, isReplay: boolean): Response {
   })
 }
 
-/** A body that a web page can send unasked (`text/plain`, a form) is refused, whoever it comes from. */
-function bodyTypeOf(request: Request): string {
-  const type = (request.headers.get("content-type") ?? "").split(";")[0]?.trim().toLowerCase() ?? ""
-  if (type === "application/json" || type === "application/x-ndjson") return type
-  throw new RequestRefused(
-    415,
-    "unsupported_media_type",
-    "a body is application/json or application/x-ndjson",
-    {
-      hint: "Name it in the header Content-Type.",
-    },
-  )
-}
-
 function keyOf(request: Request): string | undefined {
   const key = request.headers.get("idempotency-key")
   if (key === null) return undefined
   if (key.length >= 1 && key.length <= MAX_IDEMPOTENCY_KEY_LENGTH) return key
   const message = `it has 1 to ${MAX_IDEMPOTENCY_KEY_LENGTH} characters`
   throw wrongFields([{ in: "header", field: "Idempotency-Key", message }])
-}
-
-/** @throws RequestRefused as soon as it is too long, whatever it says of its length. */
-async function bodyWithin(request: Request, max: number): Promise<Uint8Array> {
-  const parts: Uint8Array[] = []
-  let length = 0
-  for await (const part of request.body ?? []) {
-    length += (part as Uint8Array).length
-    if (length > max) {
-      throw new RequestRefused(413, "payload_too_large", `a body has at most ${max} bytes`, {
-        hint: "Send fewer records at once.",
-      })
-    }
-    parts.push(part as Uint8Array)
-  }
-  return Buffer.concat(parts)
 }
 
 /** @throws RequestRefused that names every field that is wrong, up to a number. */
@@ -137,14 +109,6 @@ function recordOf(text: string, prefix: string, errors: FieldError[]): IncomingR
     }
   }
   return record
-}
-
-function utf8Of(bytes: Uint8Array): string {
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes)
-  } catch (cause) {
-    throw new InvalidRecordError("the body is not UTF-8", { cause })
-  }
 }
 
 function stamped(records: readonly IncomingRecord[], at: string): IncomingRecord[] {

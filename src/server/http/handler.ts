@@ -28,6 +28,7 @@ import { IdempotencyKeys } from "./idempotency.ts"
 import { Metrics } from "./metrics.ts"
 import { openApiOf } from "./openapi.ts"
 import { problemOf, problemResponse, RequestRefused } from "./problems.ts"
+import type { Alerter } from "../alerts/alerter.ts"
 import type { Viewer } from "../viewer.ts"
 import { DEFAULT_RATE, RequestLimiter, type RequestRate } from "./rate.ts"
 import { parseFields, queryOf, type Route, type Service } from "./route.ts"
@@ -51,6 +52,8 @@ export interface HandlerOptions {
   readonly store?: KnowledgeStore
   /** A second log, which the handler does not close: every use of the first is recorded there. Default: none. */
   readonly accessLog?: AuditLog
+  /** Watches the log, and its rules are read and written over HTTP. The handler does not close it. Default: none. */
+  readonly alerts?: Alerter
   /** How often a reader may ask; who is not told apart by a token is by its address. Default: {@link DEFAULT_RATE}. */
   readonly rate?: RequestRate
   /** Aborts when the service stops: streams end, with a last checkpoint if there is one. Default: never. */
@@ -90,8 +93,9 @@ export function createHandler(log: AuditLog, options: HandlerOptions = {}): Serv
     hub: options.hub,
     vkey: options.vkey ?? null,
     feed,
+    alerts: options.alerts,
     checkpoints: new CheckpointEvents(log),
-    metrics: new Metrics(log, feed, { clock, stopwatch }),
+    metrics: new Metrics(log, feed, { clock, stopwatch, alerts: options.alerts }),
     keys: store === undefined ? undefined : new IdempotencyKeys(store, log, clock),
     clock,
     timers,

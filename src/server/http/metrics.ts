@@ -1,6 +1,7 @@
 import { Counter, Gauge, Histogram, Registry } from "prom-client"
 import type { AuditLog } from "../../audit/index.ts"
 import type { Clock } from "../../core/index.ts"
+import type { Alerter } from "../alerts/alerter.ts"
 import type { Feed } from "./feed.ts"
 import { LogMetrics } from "./log-metrics.ts"
 import { route, type Route } from "./route.ts"
@@ -36,7 +37,11 @@ export class Metrics {
   constructor(
     log: AuditLog,
     feed: Feed,
-    { clock, stopwatch }: { readonly clock: Clock; readonly stopwatch: Clock },
+    {
+      clock,
+      stopwatch,
+      alerts,
+    }: { readonly clock: Clock; readonly stopwatch: Clock; readonly alerts: Alerter | undefined },
   ) {
     const registers = [this.registry]
     new LogMetrics(log, this.registry, { clock, stopwatch })
@@ -74,6 +79,7 @@ export class Metrics {
     )
     ask("hansard_tail_readers", "Readers of the tail.", () => feed.readers)
     ask("hansard_tail_lag_records", "How far the slowest reader is behind the log's end.", () => feed.lag)
+    if (alerts !== undefined) alertMetrics(alerts, this.registry)
     this.#requests = new Counter({
       name: "hansard_http_requests_total",
       help: "Requests by route and status.",
@@ -100,4 +106,25 @@ export class Metrics {
     this.#duration.observe({ route }, seconds)
     if (status === 401 || status === 403 || status === 429) this.#refused.inc({ status: String(status) })
   }
+}
+
+function alertMetrics(alerts: Alerter, registry: Registry): void {
+  new Gauge({
+    name: "hansard_alerts_waiting",
+    help: "Alerts that have fired and wait for their destinations.",
+    registers: [registry],
+    collect() {
+      this.set([...alerts.waiting.values()].reduce((sum, n) => sum + n, 0))
+    },
+  })
+  const told = new Counter({
+    name: "hansard_alerts_total",
+    help: "Alerts by what became of them: delivered, failed, suppressed.",
+    labelNames: ["fate"],
+    registers: [registry],
+    collect() {
+      told.reset()
+      for (const [fate, count] of Object.entries(alerts.counts)) told.inc({ fate }, count)
+    },
+  })
 }

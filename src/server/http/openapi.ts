@@ -40,7 +40,9 @@ function operationOf(route: Route): Json {
     summary: route.summary,
     ...(route.needs === null ? { security: [{}] } : { description: needsOf(route) }),
     ...(parameters.length === 0 ? {} : { parameters }),
-    ...(route.body === undefined ? {} : { requestBody: { required: true, content: contentOf(route.body) } }),
+    ...(route.body === undefined
+      ? {}
+      : { requestBody: { required: route.isBodyOptional !== true, content: contentOf(route.body) } }),
     responses: {
       ...Object.fromEntries(
         Object.entries(route.answers).map(([status, answer]) => [status, answerOf(answer)]),

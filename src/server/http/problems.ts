@@ -35,6 +35,7 @@ const TITLES: Readonly<Record<number, string>> = {
   405: "Not with this method",
   406: "Not in this format",
   409: "Not in this state",
+  412: "It has changed meanwhile",
   413: "Too large",
   414: "Too long",
   415: "Not in this format",
@@ -55,6 +56,8 @@ type HttpCode =
   | "unsupported_media_type"
   | "uri_too_long"
   | "idempotency_conflict"
+  | "precondition_failed"
+  | "rule_of_file"
 
 /** A request that is refused for a reason of HTTP's. Never leaves the handler. */
 export class RequestRefused extends Error {

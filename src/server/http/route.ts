@@ -7,6 +7,7 @@ import type { Access } from "./access.ts"
 import type { CheckpointEvents } from "./checkpoint-events.ts"
 import type { IdempotencyKeys } from "./idempotency.ts"
 import type { Metrics } from "./metrics.ts"
+import type { Alerter } from "../alerts/alerter.ts"
 import type { Feed } from "./feed.ts"
 import { wrongFields } from "./problems.ts"
 
@@ -19,6 +20,8 @@ export interface Service {
   readonly metrics: Metrics
   /** `undefined` where they are kept nowhere. */
   readonly keys: IdempotencyKeys | undefined
+  /** `undefined`: nothing watches the log. */
+  readonly alerts: Alerter | undefined
   /** Verifier key of the log's checkpoints, to be told; `null` when it is not known here. */
   readonly vkey: string | null
   readonly clock: Clock
@@ -64,6 +67,8 @@ export interface Route<Query = unknown, Params = unknown> {
   readonly query: z.ZodType<Query>
   readonly params?: z.ZodType<Params>
   readonly body?: readonly Content[]
+  /** Whether the body may be left out. Default false. */
+  readonly isBodyOptional?: boolean
   readonly headers?: Readonly<Record<string, string>>
   /** By status. Every route can also answer with a problem. */
   readonly answers: Readonly<Record<number, Answer>>

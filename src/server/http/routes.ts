@@ -1,4 +1,5 @@
 import { agentRoute, agentsRoute } from "./agents.ts"
+import { alertRoute, alertsRoute, deleteAlertRoute, putAlertRoute, replayAlertRoute } from "./alerts.ts"
 import { appendRoute } from "./append.ts"
 import { channelsRoute, storyRoute } from "./channels.ts"
 import { healthRoute, serviceRoute } from "./health.ts"
@@ -22,6 +23,11 @@ export const ROUTES: readonly Route[] = [
   agentsRoute,
   agentRoute,
   serviceRoute,
+  alertsRoute,
+  alertRoute,
+  putAlertRoute,
+  deleteAlertRoute,
+  replayAlertRoute,
   checkpointRoute,
   tileRoute,
   healthRoute,

@@ -4,6 +4,7 @@
  */
 import { z } from "zod"
 import { parseTime } from "../../core/index.ts"
+import { ruleName, ruleText } from "../alerts/rules.ts"
 import {
   MAX_PAGE_RECORDS,
   MAX_STORY_EVENTS,
@@ -148,6 +149,8 @@ export const incomingRecord: z.ZodType<Record<string, unknown>> = z.looseObject(
 export const indexParam: z.ZodType<{ readonly index: number }> = z.strictObject({ index: whole(0) })
 export const idParam: z.ZodType<{ readonly id: string }> = z.strictObject({ id: word })
 
+export const ruleParam: z.ZodType<{ readonly name: string }> = z.strictObject({ name: ruleName })
+
 const record = z.record(z.string(), z.unknown())
 const item = z.strictObject({ index: z.int().min(0), record })
 const lineItem = z.strictObject({ index: z.int().min(0), line: z.string() })
@@ -248,6 +251,19 @@ export const serviceAnswer: z.ZodType = z.strictObject({
   size: count,
   has_hub: z.boolean(),
   you: z.strictObject({ name: text, scopes: z.array(scope), limits: limits.nullable() }),
+})
+const alertShape = { name: z.string(), source: z.enum(["file", "api"]), rule: ruleText }
+export const alertAnswer: z.ZodType = z.strictObject(alertShape)
+export const alertsAnswer: z.ZodType = z.strictObject({
+  rules: z.array(z.strictObject({ ...alertShape, etag: z.string(), fired_at: text, pending: count })),
+})
+export const replayAnswer: z.ZodType = z.strictObject({
+  alerts: z.array(
+    z.strictObject({ at: z.string(), index: count.nullable(), count, suppressed: z.boolean() }),
+  ),
+  fired: count,
+  suppressed: count,
+  size: count,
 })
 export const healthAnswer: z.ZodType = z.looseObject({
   status: z.enum(["ok", "unavailable"]),
