@@ -1,7 +1,7 @@
 import type { AuditLog, LogEntry } from "../../audit/index.ts"
 import { isoTime, type Clock, type Logger, type Timers } from "../../core/index.ts"
 import type { KnowledgeStore } from "../../store/contract.ts"
-import type { AlertDestination } from "../../wire/http.ts"
+import type { AlertDestination } from "../../wire/alerts.ts"
 import { AlertStateWriter, readAlertState, type AlertState, type PendingAlert } from "./alert-state.ts"
 import { deliver } from "./deliver.ts"
 import { DeliveryQueues } from "./delivery-queues.ts"

@@ -4,7 +4,7 @@ import { request as requestHttp } from "node:http"
 import { request as requestHttps } from "node:https"
 import type { LogEntry } from "../../audit/index.ts"
 import { isoTime, StoreUnavailableError, type Clock } from "../../core/index.ts"
-import type { AlertDestination } from "../../wire/http.ts"
+import type { AlertDestination } from "../../wire/alerts.ts"
 import { guardOf, type DestinationPolicy } from "./destinations.ts"
 import type { Alert } from "./engine.ts"
 

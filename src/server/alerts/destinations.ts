@@ -6,7 +6,7 @@
 import { lookup } from "node:dns"
 import { BlockList, isIP, type LookupFunction } from "node:net"
 import { StoreUnavailableError } from "../../core/index.ts"
-import type { AlertDestination } from "../../wire/http.ts"
+import type { AlertDestination } from "../../wire/alerts.ts"
 
 /** What a rule of the API may name for its secret: not every variable of this process is there to sign with. */
 const SECRET_PREFIX = "HANSARD_ALERT_"

@@ -2,7 +2,7 @@ import { hash } from "node:crypto"
 import type { AuditLog } from "../../audit/index.ts"
 import { InvalidInputError, isoTime, NotFoundError, type Clock, type Logger } from "../../core/index.ts"
 import type { KnowledgeStore } from "../../store/contract.ts"
-import type { AlertRuleText } from "../../wire/http.ts"
+import type { AlertRuleText } from "../../wire/alerts.ts"
 import { MAX_RULES, ruleName, ruleOf, ruleText, type AlertRule } from "./rules.ts"
 
 const FOLDER = "/service/alert-rules"

@@ -2,7 +2,7 @@ import { z } from "zod"
 import { compileFilter, type LogEntry, type LogFilter } from "../../audit/index.ts"
 import { InvalidInputError } from "../../core/index.ts"
 import { parseDuration } from "../../model/index.ts"
-import type { AlertDestination, AlertRuleText } from "../../wire/http.ts"
+import type { AlertDestination, AlertRuleText } from "../../wire/alerts.ts"
 
 /** In rules, of file and API together. */
 export const MAX_RULES = 200

@@ -1,5 +1,5 @@
-import type { AlertRuleText, AlertAnswer, AlertsAnswer, ReplayAnswer } from "../../wire/http.ts"
-import { MAX_REPLAYED } from "../../wire/http.ts"
+import type { AlertRuleText, AlertAnswer, AlertsAnswer, ReplayAnswer } from "../../wire/alerts.ts"
+import { MAX_REPLAYED } from "../../wire/alerts.ts"
 import { isoTime, NotFoundError } from "../../core/index.ts"
 import type { Alerter } from "../alerts/alerter.ts"
 import { refusalOf } from "../alerts/destinations.ts"
