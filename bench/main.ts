@@ -1,5 +1,6 @@
 /**
- * `npm run bench [-- NAME…] [--quick] [--dir DIR] [--json FILE]`: all benchmarks, or those named.
+ * `npm run bench [-- NAME…] [--quick] [--rounds N] [--ms N] [--dir DIR] [--json FILE]`: all benchmarks, or those named; `append`
+ * names all that begin with it.
  *
  * Figures are printed, never judged. A full run writes its sections of `bench/RESULTS.md`.
  */
@@ -7,7 +8,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { loadavg } from "node:os"
 import { join } from "node:path"
 import { parseArgs } from "node:util"
-import { benchAppend } from "./append.ts"
+import { benchAppend, benchAppendCost } from "./append.ts"
 import type { Bench } from "./bench.ts"
 import { describeMachine } from "./measure.ts"
 import { benchQuery } from "./query.ts"
@@ -16,6 +17,7 @@ import { benchParse } from "./parse.ts"
 import { formatTable, writeResults } from "./report.ts"
 import type { Report } from "./report.ts"
 import { benchStats } from "./stats.ts"
+import { benchTail } from "./tail.ts"
 import { benchText } from "./text.ts"
 import { benchNetwork } from "./network.ts"
 import { benchVerify } from "./verify.ts"
@@ -23,7 +25,10 @@ import { benchViewer } from "./viewer.ts"
 
 /** A benchmark is added here, and nowhere else. */
 const BENCHES: Readonly<Record<string, Bench>> = {
-  append: benchAppend,
+  "append-1": (context) => benchAppend(context, 1),
+  "append-256": (context) => benchAppend(context, 256),
+  "append-4096": (context) => benchAppend(context, 4096),
+  "append-cost": benchAppendCost,
   network: benchNetwork,
   open: benchOpen,
   parse: benchParse,
@@ -31,15 +36,23 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   viewer: benchViewer,
   query: benchQuery,
   stats: benchStats,
+  tail: benchTail,
   text: benchText,
 }
 
 const { values, positionals } = parseArgs({
-  options: { json: { type: "string" }, dir: { type: "string" }, quick: { type: "boolean", default: false } },
+  options: {
+    json: { type: "string" },
+    dir: { type: "string" },
+    quick: { type: "boolean", default: false },
+    rounds: { type: "string" },
+    ms: { type: "string" },
+  },
   allowPositionals: true,
 })
 const names = Object.keys(BENCHES)
-const unknown = positionals.filter((name) => !names.includes(name))
+const isMeant = (name: string, meant: string): boolean => name === meant || name.startsWith(`${meant}-`)
+const unknown = positionals.filter((meant) => !names.some((name) => isMeant(name, meant)))
 if (unknown.length > 0) {
   console.error(`bench: there is no benchmark called ${unknown.join(", ")}; there is: ${names.join(", ")}`)
   process.exit(2)
@@ -49,14 +62,18 @@ if (unknown.length > 0) {
 const own = join(process.cwd(), "bench", "out")
 const folder = values.dir ?? own
 const { quick } = values
-const [rounds, milliseconds] = quick ? [1, 300] : [5, 1500]
+const rounds = Number(values.rounds ?? (quick ? 1 : 5))
+const milliseconds = Number(values.ms ?? (quick ? 300 : 1500))
+if (!Number.isInteger(rounds) || rounds < 1 || !(milliseconds > 0)) {
+  console.error("bench: --rounds takes a whole number from 1, --ms a number of milliseconds")
+  process.exit(2)
+}
 const machine = describeMachine()
 console.log(`${machine}\n`)
 
 const reports: Report[] = []
-for (const name of positionals.length > 0 ? positionals : names) {
-  const bench = BENCHES[name]
-  if (bench === undefined) continue
+for (const [name, bench] of Object.entries(BENCHES)) {
+  if (positionals.length > 0 && !positionals.some((meant) => isMeant(name, meant))) continue
   mkdirSync(folder, { recursive: true })
   const place = mkdtempSync(join(folder, `bench-${name}-`))
   try {
