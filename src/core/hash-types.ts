@@ -1,4 +1,5 @@
 import { InvalidInputError } from "./errors.ts"
+import { latin1Text } from "./bytes.ts"
 import { formatBase64, parseBase64 } from "./canonical.ts"
 
 /**
@@ -30,6 +31,8 @@ export type Digest = string & Brand<"Digest">
 
 /** Of a SHA-256 hash, in bytes. */
 export const HASH_BYTES = 32
+/** How many bytes become one text, of which each digest is a part. */
+const TEXT_BYTES = 256 * HASH_BYTES
 
 /** In records. A log of 2^52 records has fewer than 2^53 hashes, so that hash indexes are exact as well. */
 export const MAX_LOG_SIZE: number = 2 ** 52
@@ -69,7 +72,27 @@ export function hashOfDigest(digest: Digest): Hash {
 /** The digest that 32 of `bytes` are, from `start`. */
 export function digestAt(bytes: Uint8Array, start = 0): Digest {
   if (bytes.length < start + HASH_BYTES) throw new InvalidInputError("a hash is cut short")
-  return String.fromCharCode(...bytes.subarray(start, start + HASH_BYTES)) as Digest
+  return latin1Text(bytes.subarray(start, start + HASH_BYTES)) as Digest
+}
+
+/** The digests that `bytes` are one after another: of a tile, or a part of a row. A tenth of {@link digestAt} for each. */
+export function digestsIn(bytes: Uint8Array): Digest[] {
+  if (bytes.length % HASH_BYTES !== 0) throw new InvalidInputError("a hash is cut short")
+  const digests: Digest[] = []
+  for (let start = 0; start < bytes.length; start += TEXT_BYTES) {
+    const text = latin1Text(bytes.subarray(start, start + TEXT_BYTES))
+    for (let at = 0; at < text.length; at += HASH_BYTES)
+      digests.push(text.slice(at, at + HASH_BYTES) as Digest)
+  }
+  return digests
+}
+
+/** The inverse of {@link digestsIn}. */
+export function bytesOfDigests(digests: readonly Digest[]): Uint8Array {
+  const bytes = new Uint8Array(digests.length * HASH_BYTES)
+  let at = 0
+  for (const digest of digests) for (let i = 0; i < HASH_BYTES; i++) bytes[at++] = digest.charCodeAt(i)
+  return bytes
 }
 
 /** As checkpoints and proof files spell it: base64, 44 characters. */

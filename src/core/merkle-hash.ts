@@ -5,6 +5,7 @@
  * two prefixes keep leaves and nodes apart: without them a node's 64 bytes could be passed off as a record.
  */
 import { digestOfBytes, digestOfPair, sha256 } from "#sha256"
+import { invariant } from "./errors.ts"
 import { hashOfDigest, type Digest, type Hash } from "./hash-types.ts"
 
 /** What comes before a record, and before two hashes: so that no inner node can be passed off as a record. */
@@ -19,6 +20,22 @@ export function leafDigest(data: Uint8Array): Digest {
 /** 0.5 µs on Node. */
 export function nodeDigest(left: Digest, right: Digest): Digest {
   return digestOfPair(NODE_PREFIX, left, right) as Digest
+}
+
+/** The root of a perfect subtree: a power of two of digests. As many hashes, less one. */
+export function perfectRoot(digests: readonly Digest[]): Digest {
+  let level = digests
+  while (level.length > 1) {
+    const above: Digest[] = []
+    for (let i = 0; i < level.length; i += 2) {
+      const [left, right] = [level[i], level[i + 1]]
+      invariant(left !== undefined && right !== undefined, "a perfect subtree has a power of two of leaves")
+      above.push(nodeDigest(left, right))
+    }
+    level = above
+  }
+  invariant(level[0] !== undefined, "a subtree has a leaf")
+  return level[0]
 }
 
 /** {@link leafDigest} in bytes. */

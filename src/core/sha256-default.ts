@@ -6,6 +6,7 @@
  * the sources run unbuilt), so nothing here asks where it is running.
  */
 import { sha256 as nobleSha256 } from "@noble/hashes/sha2.js"
+import { latin1Text } from "./bytes.ts"
 
 /** SHA-256 in a fresh buffer of 32 bytes. */
 export function sha256(bytes: Uint8Array): Uint8Array {
@@ -14,7 +15,7 @@ export function sha256(bytes: Uint8Array): Uint8Array {
 
 /** SHA-256 of `bytes`, as 32 characters from U+0000 to U+00FF. */
 export function digestOf(bytes: Uint8Array): string {
-  return String.fromCharCode(...nobleSha256(bytes))
+  return latin1Text(nobleSha256(bytes))
 }
 
 /** SHA-256 of one byte and then `bytes`, as 32 characters from U+0000 to U+00FF. */
@@ -22,7 +23,7 @@ export function digestOfBytes(prefix: number, bytes: Uint8Array): string {
   const input = new Uint8Array(bytes.length + 1)
   input[0] = prefix
   input.set(bytes, 1)
-  return String.fromCharCode(...nobleSha256(input))
+  return latin1Text(nobleSha256(input))
 }
 
 /** SHA-256 of one byte and then two digests, each spelled as what is returned. */
@@ -33,5 +34,5 @@ export function digestOfPair(prefix: number, left: string, right: string): strin
     input[i + 1] = left.charCodeAt(i)
     input[i + 33] = right.charCodeAt(i)
   }
-  return String.fromCharCode(...nobleSha256(input))
+  return latin1Text(nobleSha256(input))
 }

@@ -9,9 +9,17 @@
  */
 import { equalBytes } from "./bytes.ts"
 import { InvalidInputError, invariant } from "./errors.ts"
-import { HASH_BYTES, hashFrom, type Hash, type HashIndex, type LogSize } from "./hash-types.ts"
+import {
+  digestsIn,
+  HASH_BYTES,
+  hashFrom,
+  hashOfDigest,
+  type Hash,
+  type HashIndex,
+  type LogSize,
+} from "./hash-types.ts"
 import { edgeIndexes, rootOfEdge, type ReadHashes } from "./merkle.ts"
-import { nodeHash } from "./merkle-hash.ts"
+import { perfectRoot } from "./merkle-hash.ts"
 import { BadProofError } from "./proof-errors.ts"
 import { splitStoredHashIndex, storedHashIndex } from "./stored-hash.ts"
 import {
@@ -66,24 +74,31 @@ interface LoadedTile {
   readonly tile: Tile
   readonly bytes: Uint8Array
 }
-/** By path, in order of level from the top. */
-type LoadedTiles = ReadonlyMap<string, LoadedTile>
+/** In order of level from the top. */
+type LoadedTiles = ReadonlyMap<TileKey, LoadedTile>
+/** Of a tile in one log: quicker to make than its path, of which a call has hundreds. */
+type TileKey = number
 
 /** The tiles that hold these hashes, with their parents as far as the edge; with the whole edge if it is not known. */
 function planTiles(size: LogSize, indexes: readonly HashIndex[], edge: Edge | undefined): Tile[] {
-  const plan = new Map<string, Tile>()
-  const add = (tile: Tile): void => void plan.set(formatTilePath(tile), tile)
+  const plan = new Map<TileKey, Tile>()
+  const add = (tile: Tile): void => void plan.set(keyOf(tile), tile)
   if (edge === undefined) edgeTiles(size).forEach(add)
   for (const index of indexes) {
     if (edge?.has(index) === true) continue
     const { level, n } = splitStoredHashIndex(index)
     let tile: Tile | undefined = tileSliceFor(level, n, size).tile
-    while (tile !== undefined) {
+    while (tile !== undefined && !plan.has(keyOf(tile))) {
       add(tile)
       tile = parentOf(tile, size)
     }
   }
   return [...plan.values()].sort((a, b) => b.level - a.level)
+}
+
+/** There are at most 2^44 tiles of a level, and 64 levels. */
+function keyOf({ level, index }: Tile): TileKey {
+  return index * 64 + level
 }
 
 /** Only a full tile has one: partial tiles are never hashed upward. */
@@ -98,33 +113,34 @@ function loadTiles(plan: readonly Tile[], bytes: readonly Uint8Array[]): LoadedT
   }
   return new Map(
     plan.map((tile, i) => {
-      const path = formatTilePath(tile)
       const all = bytes[i] ?? new Uint8Array(0)
       if (all.length > TILE_BYTES || all.length < tile.width * HASH_BYTES || all.length % HASH_BYTES !== 0) {
-        throw new BadProofError(`${path} has ${all.length} bytes; it takes ${tile.width * HASH_BYTES}`)
+        throw new BadProofError(
+          `${formatTilePath(tile)} has ${all.length} bytes; it takes ${tile.width * HASH_BYTES}`,
+        )
       }
-      return [path, { tile, bytes: all }]
+      return [keyOf(tile), { tile, bytes: all }]
     }),
   )
 }
 
 /** Each tile against its parent, which stands before it, or against the edge. */
 function checkTiles(tiles: LoadedTiles, size: LogSize, edge: Edge): void {
-  for (const [path, { tile, bytes }] of tiles) {
+  for (const { tile, bytes } of tiles.values()) {
     const good =
       tile.width === TILE_WIDTH
         ? equalBytes(rootOfSlice(bytes, 0, TILE_WIDTH), hashInParent(tiles, tile, size))
         : partialSubtrees(tile).every(({ index, start, count }) =>
             equalBytes(rootOfSlice(bytes, start, count), edgeHash(edge, index)),
           )
-    if (!good) throw new BadProofError(`${path} is not a part of the tree`)
+    if (!good) throw new BadProofError(`${formatTilePath(tile)} is not a part of the tree`)
   }
 }
 
 /** What the parent says a full tile's root is. */
 function hashInParent(tiles: LoadedTiles, tile: Tile, size: LogSize): Hash {
   const parent = parentOf(tile, size)
-  const loaded = parent && tiles.get(formatTilePath(parent))
+  const loaded = parent && tiles.get(keyOf(parent))
   invariant(loaded !== undefined, "a full tile is planned with its parent")
   return rootOfSlice(loaded.bytes, tile.index % TILE_WIDTH, 1)
 }
@@ -134,7 +150,7 @@ function edgeFromTiles(size: LogSize, root: Hash, tiles: LoadedTiles): Edge {
   const hashes = edgeTiles(size)
     .reverse()
     .flatMap((tile) => {
-      const loaded = tiles.get(formatTilePath(tile))
+      const loaded = tiles.get(keyOf(tile))
       invariant(loaded !== undefined, "the partial tiles were planned")
       return partialSubtrees(tile).map(({ start, count }) => rootOfSlice(loaded.bytes, start, count))
     })
@@ -178,14 +194,13 @@ function hashIn(tiles: LoadedTiles, size: LogSize, index: HashIndex, edge: Edge)
   if (known !== undefined) return hashFrom(known)
   const { level, n } = splitStoredHashIndex(index)
   const { tile, start, count } = tileSliceFor(level, n, size)
-  const loaded = tiles.get(formatTilePath(tile))
+  const loaded = tiles.get(keyOf(tile))
   invariant(loaded !== undefined, "every tile of the plan was read")
   return rootOfSlice(loaded.bytes, start, count)
 }
 
 /** The root of `count` hashes, a power of two. */
 function rootOfSlice(bytes: Uint8Array, start: number, count: number): Hash {
-  if (count === 1) return hashFrom(bytes.subarray(start * HASH_BYTES, (start + 1) * HASH_BYTES))
-  const half = count / 2
-  return nodeHash(rootOfSlice(bytes, start, half), rootOfSlice(bytes, start + half, half))
+  const slice = bytes.subarray(start * HASH_BYTES, (start + count) * HASH_BYTES)
+  return count === 1 ? hashFrom(slice) : hashOfDigest(perfectRoot(digestsIn(slice)))
 }

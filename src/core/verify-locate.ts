@@ -1,21 +1,20 @@
 /**
- * Where a log that does not match its tree goes wrong first: a second pass, against leaf hashes that the root vouches
- * for.
+ * Where a log that does not match its tree goes wrong first: a second pass, against hashes that the root vouches for.
  *
- * Tiles are as untrusted as lines. A tile that does not lead to the root says nothing, but its parent may still vouch
- * for all 256 records at once; then it is known that the first bad record is among them, and no more.
+ * It begins where the first pass left the recorded tree, by the roots of whole tiles that it kept. Tiles are as untrusted
+ * as lines. A tile that does not lead to the root says nothing, but its parent may still vouch for all 256 records at
+ * once; then it is known that the first bad record is among them, and no more.
  */
-import { equalBytes } from "./bytes.ts"
 import { HansardError } from "./errors.ts"
-import { digestAt, recordIndex, type Digest, type Hash } from "./hash-types.ts"
+import { digestAt, type Digest } from "./hash-types.ts"
 import type { TreeHead } from "./checkpoint.ts"
-import { leafDigest } from "./merkle-hash.ts"
-import { rootOfEdge, type ReadHashes } from "./merkle.ts"
-import { TreeFrontier } from "./frontier.ts"
+import { leafDigest, perfectRoot } from "./merkle-hash.ts"
+import type { ReadHashes } from "./merkle.ts"
 import { storedHashIndex } from "./stored-hash.ts"
 import { TILE_HEIGHT, TILE_WIDTH } from "./tile.ts"
 import { tileHashReader } from "./tile-reader.ts"
-import { LineCutter, presentTiles, type LogSource } from "./verify-source.ts"
+import type { Trail } from "./verify-scan.ts"
+import { LineCutter, presentTiles, type LogPlace, type LogSource } from "./verify-source.ts"
 
 /** How far after the first bad record others are looked at, to tell moved records from altered ones. In tiles. */
 const WINDOW_TILES = 8
@@ -33,21 +32,22 @@ export interface Location {
 export async function locate(
   source: LogSource,
   head: TreeHead,
+  trail: Trail,
   signal: AbortSignal | undefined,
 ): Promise<Location> {
-  const search = new Search(head)
-  const read = tileHashReader(head.size, head.root, presentTiles(source))
-  const cutter = new LineCutter()
+  const recorded = new RecordedTree(head, tileHashReader(head.size, head.root, presentTiles(source)))
+  const from = await recorded.placeOfTrouble(trail)
+  const search = new Search(head, recorded)
+  const cutter = new LineCutter(from)
   const waiting: Line[] = []
   const take = async (isEnd: boolean): Promise<boolean> => {
     while (waiting.length >= TILE_WIDTH || (isEnd && waiting.length > 0)) {
-      const lines = waiting.splice(0, TILE_WIDTH)
-      if (!(await search.next(lines, read))) return false
+      if (!(await search.next(waiting.splice(0, TILE_WIDTH)))) return false
     }
     return true
   }
   try {
-    for await (const { bytes } of source.lines(head.size)) {
+    for await (const { bytes } of source.lines(head.size, from)) {
       signal?.throwIfAborted()
       cutter.push(bytes, (index, offset, line) => {
         if (index < head.size) waiting.push({ index, offset, digest: line && leafDigest(line) })
@@ -70,6 +70,7 @@ interface Line {
 
 class Search {
   readonly #head: TreeHead
+  readonly #recorded: RecordedTree
   #firstBad: Line | undefined
   #within: Location["within"]
   /** Since the tile with the first bad record: what was recorded there, and what stands there. */
@@ -77,23 +78,26 @@ class Search {
   readonly #wrong: Line[] = []
   #tilesLeft = WINDOW_TILES
 
-  constructor(head: TreeHead) {
+  constructor(head: TreeHead, recorded: RecordedTree) {
     this.#head = head
+    this.#recorded = recorded
   }
 
   /** The lines of one tile. @returns whether to go on. */
-  async next(lines: readonly Line[], read: ReadHashes): Promise<boolean> {
+  async next(lines: readonly Line[]): Promise<boolean> {
     const first = lines[0]?.index ?? 0
     const last = Math.min(first + TILE_WIDTH, this.#head.size)
-    const leaves = await leavesOf(first, last, read)
+    const root = await this.#recorded.rootOf(first)
+    const digests = lines.flatMap(({ digest }) => digest ?? [])
+    const isRight = digests.length === TILE_WIDTH && root !== undefined && perfectRoot(digests) === root
+    const leaves = isRight ? digests : await this.#recorded.leaves(first, last)
     if (leaves === undefined) {
-      if (this.#firstBad !== undefined) return false
-      if (lines.length === TILE_WIDTH && (await isTileOf(lines, first, read))) return true
-      const isKnown = (await hashOrNothing(first, last, read)) !== undefined
-      this.#within = { from: first, to: isKnown ? last : this.#head.size }
+      if (this.#firstBad === undefined) {
+        this.#within = { from: first, to: root === undefined ? this.#head.size : last }
+      }
       return false
     }
-    const wrong = lines.filter(({ digest }, i) => digest !== leaves[i])
+    const wrong = isRight ? [] : lines.filter(({ digest }, i) => digest !== leaves[i])
     this.#firstBad ??= wrong[0]
     if (this.#firstBad === undefined) return true
     this.#wrong.push(...wrong)
@@ -116,29 +120,47 @@ class Search {
   }
 }
 
-/** What was recorded at `[from, to)`, if the tiles can show it. */
-async function leavesOf(from: number, to: number, read: ReadHashes): Promise<Digest[] | undefined> {
-  const indexes = Array.from({ length: to - from }, (_, i) => storedHashIndex(0, recordIndex(from + i)))
-  const hashes = await orNothing(() => read(indexes))
-  return hashes?.map((hash) => digestAt(hash))
-}
+/** What was recorded, as far as the tiles can show it. */
+class RecordedTree {
+  readonly #size: number
+  readonly #read: ReadHashes
+  /** The roots of the whole tiles that one tile above has, read together. */
+  #block: { readonly n: number; readonly roots: readonly Digest[] | undefined } | undefined
 
-/** The root of a whole tile, if its parents can show it. */
-async function hashOrNothing(from: number, to: number, read: ReadHashes): Promise<Hash | undefined> {
-  if (to - from < TILE_WIDTH) return undefined
-  const parent = storedHashIndex(TILE_HEIGHT, from / TILE_WIDTH)
-  return (await orNothing(() => read([parent])))?.[0]
-}
-
-async function isTileOf(lines: readonly Line[], from: number, read: ReadHashes): Promise<boolean> {
-  const recorded = await hashOrNothing(from, from + lines.length, read)
-  if (recorded === undefined) return false
-  const frontier = new TreeFrontier()
-  for (const { digest } of lines) {
-    if (digest === undefined) return false
-    frontier.append(digest)
+  constructor({ size }: TreeHead, read: ReadHashes) {
+    this.#size = size
+    this.#read = read
   }
-  return equalBytes(rootOfEdge(frontier.edge()), recorded)
+
+  /** Where the first tile starts whose lines have another root than what was recorded, or a place before that. */
+  async placeOfTrouble({ tileRoots, places }: Trail): Promise<LogPlace | undefined> {
+    let tile = 0
+    while (tile < tileRoots.length && (await this.rootOf(tile * TILE_WIDTH)) === tileRoots[tile]) tile++
+    return places.findLast(({ index }) => index <= tile * TILE_WIDTH)
+  }
+
+  /** Of the whole tile from record `from` on. */
+  async rootOf(from: number): Promise<Digest | undefined> {
+    const tile = Math.floor(from / TILE_WIDTH)
+    const n = Math.floor(tile / TILE_WIDTH)
+    if (this.#block?.n !== n) {
+      const first = n * TILE_WIDTH
+      const whole = Math.min(TILE_WIDTH, Math.floor(this.#size / TILE_WIDTH) - first)
+      this.#block = { n, roots: whole > 0 ? await this.#hashes(TILE_HEIGHT, first, whole) : undefined }
+    }
+    return this.#block.roots?.[tile % TILE_WIDTH]
+  }
+
+  /** Of the records `[from, to)`. */
+  async leaves(from: number, to: number): Promise<readonly Digest[] | undefined> {
+    return await this.#hashes(0, from, to - from)
+  }
+
+  async #hashes(level: number, first: number, count: number): Promise<readonly Digest[] | undefined> {
+    const indexes = Array.from({ length: count }, (_, i) => storedHashIndex(level, first + i))
+    const hashes = await orNothing(() => this.#read(indexes))
+    return hashes?.map((hash) => digestAt(hash))
+  }
 }
 
 /** Nothing for tiles that are missing or wrong; every other failure is the medium's, and told. */

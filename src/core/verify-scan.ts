@@ -17,7 +17,10 @@ import {
   type TimeBounds,
 } from "./verify-records.ts"
 import { LineCutter, type LogPlace, type LogSource } from "./verify-source.ts"
-import { hasRoots, Tally, type TallyState } from "./verify-tally.ts"
+import { hasRoots, MAX_TILE_ROOTS, Tally, type TallyState } from "./verify-tally.ts"
+
+/** Of {@link Trail.places}. */
+const MAX_PLACES = MAX_TILE_ROOTS
 
 /** What a line that is too long to be hashed counts as: the hash of nothing that anybody knows. */
 const NO_DIGEST: Digest = "\0".repeat(32) as Digest
@@ -40,8 +43,17 @@ export interface Scan {
   /** Of the covered records that tell a time; without {@link ScanOptions.records}, of the first and the last. */
   readonly times: TimeBounds | undefined
   readonly tiles: TileScan | undefined
+  readonly trail: Trail
   /** Set when the first records were read by an earlier run, and not by this one. */
   readonly resumed: { readonly records: number; readonly at: number } | undefined
+}
+
+/** What the lines gave on the way, so that a second pass begins where they go wrong. Bounded: at most some megabytes. */
+export interface Trail {
+  /** Of the first whole tiles of the log; none if an earlier run read them. */
+  readonly tileRoots: readonly Digest[]
+  /** Where some tiles start, in order. */
+  readonly places: readonly LogPlace[]
 }
 
 export interface TileScan {
@@ -140,6 +152,7 @@ export class ScanLedger {
   #endOffset: number
   /** Where the last whole tile ended. */
   #tileEnd: LogPlace
+  readonly #places: LogPlace[] = []
 
   constructor(source: LogSource, options: ScanOptions) {
     const { size = 0, rootsAt, tiles, resume } = options
@@ -164,7 +177,9 @@ export class ScanLedger {
   /** A line has ended at `offset`. */
   endLine(index: number, offset: number): void {
     if (index < (this.#options.size ?? 0)) this.#endOffset = offset
-    if ((index + 1) % TILE_WIDTH === 0) this.#tileEnd = { index: index + 1, offset }
+    if ((index + 1) % TILE_WIDTH !== 0) return
+    this.#tileEnd = { index: index + 1, offset }
+    if (this.#places.length < MAX_PLACES) this.#places.push(this.#tileEnd)
   }
 
   /** What was found in the lines that came next. */
@@ -200,6 +215,7 @@ export class ScanLedger {
       keyChanges: this.#keyChain.changes,
       times: this.#times,
       tiles: this.#options.tiles ? this.#tiles : undefined,
+      trail: { tileRoots: this.place === undefined ? this.tally.tileRoots : [], places: this.#places },
       resumed: this.#resumed && { records: this.#resumed.tally.size, at: this.#resumed.at },
     }
   }

@@ -1,11 +1,14 @@
 import { formatBase64, parseBase64 } from "./canonical.ts"
 import { TreeFrontier, type TileData } from "./frontier.ts"
-import { digestAt, hashFrom, logSize, type Digest, type Hash } from "./hash-types.ts"
+import { bytesOfDigests, hashFrom, logSize, type Digest, type Hash } from "./hash-types.ts"
+import { perfectRoot } from "./merkle-hash.ts"
 import { rootOfEdge } from "./merkle.ts"
 import { edgeTiles, TILE_WIDTH, tileAt } from "./tile.ts"
 
 /** Tiles of levels above the first are handed out when so many full ones of the first have come. */
 const UPPER_TILES_EVERY = TILE_WIDTH
+/** Of how many whole tiles the roots are kept, to say later where a log goes wrong: 17 million records, 4 MiB. */
+export const MAX_TILE_ROOTS: number = 2 ** 16
 
 export interface TallyOptions {
   /** Of the checkpoint; its tiles are handed out. */
@@ -30,16 +33,19 @@ export interface TallyState {
  * The tree of a log that is read, for its roots and tiles: from leaves, or from whole tiles that another thread has
  * hashed.
  *
- * Two frontiers in one: a lower one over the leaves of the unfinished tile, and an upper one whose leaves are the roots
- * of the finished tiles. Its tiles of level 0 are the log's of level 1.
+ * The leaves of the unfinished tile, and a frontier whose leaves are the roots of the finished ones: its tiles of level 0
+ * are the log's of level 1.
  */
 export class Tally {
   readonly #options: TallyOptions
   /** Those that are still to come. */
   readonly #rootsAt: number[]
   readonly #roots = new Map<number, Hash>()
+  /** The next size at which there is something to do: a wanted root, or the checkpoint's last tiles. */
+  #nextStop = 0
   #upper = new TreeFrontier()
-  #lower = new TreeFrontier()
+  #leaves: Digest[] = []
+  #tileRoots: Digest[] = []
   #pending: TileData[] = []
 
   /** @throws InvalidInputError, BadProofError for a state that is none. */
@@ -51,20 +57,25 @@ export class Tally {
   }
 
   get size(): number {
-    return this.#upper.size * TILE_WIDTH + this.#lower.size
+    return this.#upper.size * TILE_WIDTH + this.#leaves.length
   }
 
   get roots(): ReadonlyMap<number, Hash> {
     return this.#roots
   }
 
+  /** Of the first {@link MAX_TILE_ROOTS} whole tiles that were counted here. */
+  get tileRoots(): readonly Digest[] {
+    return this.#tileRoots
+  }
+
   /** The next record. */
   leaf(digest: Digest): void {
-    this.#lower.append(digest)
-    if (this.#lower.size === TILE_WIDTH) {
-      const root = digestAt(this.#lower.root())
-      if (this.#options.tiles) this.#handLower()
-      this.#lower = new TreeFrontier()
+    this.#leaves.push(digest)
+    if (this.#leaves.length === TILE_WIDTH) {
+      if (this.#options.tiles) this.#handLeaves()
+      const root = perfectRoot(this.#leaves)
+      this.#leaves = []
       this.#finish(root)
     }
     this.#sample()
@@ -107,7 +118,9 @@ export class Tally {
 
   #finish(root: Digest): void {
     this.#upper.append(root)
-    if (this.#options.tiles && this.#upper.size % UPPER_TILES_EVERY === 0) this.#handUpper()
+    if (this.#tileRoots.length < MAX_TILE_ROOTS) this.#tileRoots.push(root)
+    // Also when nobody wants them: what was taken is forgotten.
+    if (this.#upper.size % UPPER_TILES_EVERY === 0) this.#handUpper()
   }
 
   #handUpper(): void {
@@ -121,6 +134,7 @@ export class Tally {
 
   /** Partial tiles of other sizes than the checkpoint's may have been deleted. */
   #hand(tiles: readonly TileData[]): void {
+    if (!this.#options.tiles) return
     const size = logSize(this.#options.size)
     for (const data of tiles) {
       const { level, index, width } = data.tile
@@ -130,8 +144,9 @@ export class Tally {
 
   #sample(): void {
     const { size } = this
+    if (size < this.#nextStop) return
     if (this.#options.tiles && size === this.#options.size && size > 0) {
-      this.#handLower()
+      if (this.#leaves.length > 0) this.#handLeaves()
       this.#handUpper()
       const partials = this.#upper.partials()
       this.#handAbove(
@@ -139,15 +154,20 @@ export class Tally {
       )
     }
     while (this.#rootsAt[0] === size) {
-      this.#roots.set(size, rootOfEdge([...this.#upper.edge(), ...this.#lower.edge()]))
+      const lower = new TreeFrontier()
+      for (const leaf of this.#leaves) lower.append(leaf)
+      this.#roots.set(size, rootOfEdge([...this.#upper.edge(), ...lower.edge()]))
       this.#rootsAt.shift()
     }
+    this.#nextStop = Math.min(
+      this.#rootsAt[0] ?? Infinity,
+      this.#options.size > size ? this.#options.size : Infinity,
+    )
   }
 
-  #handLower(): void {
-    const index = this.#upper.size
-    const own = this.#lower.takeTiles().filter(({ tile }) => tile.level === 0)
-    this.#hand(own.map(({ tile, bytes }) => ({ tile: { ...tile, index }, bytes })))
+  #handLeaves(): void {
+    const tile = { level: 0, index: this.#upper.size, width: this.#leaves.length }
+    this.#hand([{ tile, bytes: bytesOfDigests(this.#leaves) }])
   }
 }
 

@@ -95,7 +95,9 @@ export async function verifyLog(source: LogSource, options: VerifyOptions = {}):
     scan,
     isMatch,
     location:
-      head === undefined || !isBelieved || isMatch ? undefined : await locate(source, head, options.signal),
+      head === undefined || !isBelieved || isMatch
+        ? undefined
+        : await locate(source, head, scan.trail, options.signal),
     remembered,
     memory: isBelieved ? await memoryOf(source, head, remembered, isMatch, scan) : undefined,
     policy,

@@ -80,10 +80,12 @@ export function sourceOf({
 }: Omit<MadeLog, "checkpoint"> & { checkpoint: Uint8Array | undefined }): LogSource {
   return {
     checkpoint: async () => checkpoint,
-    async *lines() {
+    async *lines(_wanted, from) {
+      const start = from?.offset ?? 0
       const half = Math.floor(lines.length / 2)
-      if (half > 0) yield { offset: 0, bytes: lines.subarray(0, half) }
-      yield { offset: half, bytes: lines.subarray(half) }
+      if (half > start) yield { offset: start, bytes: lines.subarray(start, half) }
+      const rest = Math.max(start, half)
+      yield { offset: rest, bytes: lines.subarray(rest) }
     },
     readTiles: async (wanted) => wanted.map((tile) => tiles.get(formatTilePath(tile))),
   }
