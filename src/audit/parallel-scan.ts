@@ -1,20 +1,22 @@
 /** Verification on several threads, for logs in files of this machine: what `scanLog` finds, in a part of the time. */
 import { closeSync, fstatSync, openSync, statSync } from "node:fs"
+import { setImmediate as endOfTurn } from "node:timers/promises"
 import { Worker } from "node:worker_threads"
-import { HASH_BYTES, type Digest } from "../core/hash-types.ts"
+import { digestsIn, HASH_BYTES } from "../core/hash-types.ts"
 import { TILE_WIDTH } from "../core/tile.ts"
 import { ScanLedger, type Scan, type Scanning, type ScanOptions } from "../core/verify-scan.ts"
 import type { KnowledgeStore } from "../store/contract.ts"
 import { LogFiles } from "./log-files.ts"
 import { LOG_PATH, segmentPath } from "./paths.ts"
-import { COUNTS, TAKEN, type FilePart, type ScanMessage, type ScanWork } from "./scan-work.ts"
+import { COUNTS, TAKEN, type FilePart, type ScanMessage, type ScanWork, type ShareScan } from "./scan-work.ts"
+import { ShareScanner } from "./share-scanner.ts"
 import type { Stretch } from "./stretch.ts"
 
 /** Of the log's bytes, that a thread takes at a time. */
 const SHARE_BYTES = 4 * 2 ** 20
 
 export interface ParallelOptions {
-  /** How many threads hash, beside this one, which does little. */
+  /** How many threads hash, this one included. It hears of events a few hundred times a second meanwhile. */
   readonly threads: number
   /** In bytes; for tests. Default 4 MiB. */
   readonly shareBytes?: number
@@ -105,38 +107,51 @@ export function parallelScan(
       shares,
       options: { size, limit: ledger.limit, rootsAt, records, keyChanges: keys.length > 0, tiles },
       shared,
-      ahead: 2 * threads,
+      ahead: 4 * threads,
     }
-    return await gather(new Crew(work, Math.min(threads, shares)), ledger, work, options)
+    return await gather(new Crew(work, Math.min(threads, shares) - 1), ledger, work, options)
   }
 }
 
 async function gather(
   crew: Crew,
   ledger: ScanLedger,
-  { offset, firstIndex, shares, shared }: ScanWork,
+  work: ScanWork,
   { signal }: ScanOptions,
 ): Promise<Scan | undefined> {
+  const { offset, firstIndex, shares, shared } = work
+  using scanner = new ShareScanner(work)
   const onAbort = (): void => void crew.stop()
   signal?.addEventListener("abort", onAbort)
   let records = firstIndex
   let bytes = offset
   let torn = 0
+  /** Which share is this thread's own. */
+  let own = scanner.take()
   try {
-    for (let share = 0; share < shares; share++) {
+    for (let share = 0; share < shares;) {
       signal?.throwIfAborted()
-      const message = await crew.result(share)
-      signal?.throwIfAborted()
-      if (message === undefined) return undefined
-      const { stretch, tornBytes } = message
-      take(ledger, stretch)
-      records += stretch.count
-      if (stretch.count > 0) bytes = stretch.end.offset
-      // Told by the share in which it begins.
-      torn ||= tornBytes
-      await ledger.settle(records, bytes)
-      Atomics.store(shared, TAKEN, share + 1)
-      Atomics.notify(shared, TAKEN)
+      const found = crew.take(share)
+      if (found !== undefined) {
+        takeIn(ledger, found.stretch)
+        records += found.stretch.count
+        if (found.stretch.count > 0) bytes = found.stretch.end.offset
+        torn ||= found.tornBytes
+        await ledger.settle(records, bytes)
+        Atomics.store(shared, TAKEN, ++share)
+        Atomics.notify(shared, TAKEN)
+      } else if (crew.hasGivenUp) {
+        return undefined
+      } else if (own !== undefined && scanner.isTurnOf(own)) {
+        const scan = await scanOwn(scanner, own, crew)
+        if (scan === undefined) return undefined
+        crew.put(scan)
+        own = scanner.take()
+        // The others' results come in, and whoever wants to stop is heard.
+        await endOfTurn()
+      } else {
+        await crew.change()
+      }
     }
   } finally {
     signal?.removeEventListener("abort", onAbort)
@@ -145,7 +160,17 @@ async function gather(
   return await ledger.end({ records, bytes: bytes + torn, tornBytes: torn, tampered: undefined })
 }
 
-function take(ledger: ScanLedger, { hashes, found, coveredEnd, tileEnd }: Stretch): void {
+/** This thread does not block: another one that died would never count its lines, and only events tell of that. */
+async function scanOwn(scanner: ShareScanner, share: number, crew: Crew): Promise<ShareScan | undefined> {
+  if (!scanner.cut(share)) return undefined
+  while (!scanner.isPlaced(share)) {
+    if (crew.hasGivenUp) return undefined
+    await endOfTurn()
+  }
+  return scanner.scan(share)
+}
+
+function takeIn(ledger: ScanLedger, { hashes, found, coveredEnd, tileEnd }: Stretch): void {
   for (const { leaves, roots } of hashes) {
     if (roots === undefined) {
       for (const digest of digestsIn(leaves)) ledger.tally.leaf(digest)
@@ -161,31 +186,22 @@ function take(ledger: ScanLedger, { hashes, found, coveredEnd, tileEnd }: Stretc
     if (place !== undefined) ledger.endLine(place.index - 1, place.offset)
 }
 
-/** As `digestAt` gives them, in a tenth of the time. */
-function digestsIn(hashes: Uint8Array): Digest[] {
-  const bytes = Buffer.from(hashes.buffer, hashes.byteOffset, hashes.length)
-  return Array.from(
-    { length: hashes.length / HASH_BYTES },
-    (_, n) => bytes.toString("latin1", n * HASH_BYTES, (n + 1) * HASH_BYTES) as Digest,
-  )
-}
-
 /** The workers, and what they have sent. */
 class Crew {
-  readonly #workers: Worker[]
-  readonly #results = new Map<number, Exclude<ScanMessage, { gaveUp: true }>>()
-  #hasGivenUp = false
+  readonly #workers: readonly Worker[]
+  readonly #results = new Map<number, ShareScan>()
+  /** Set when a result will not come: a thread cannot tell, or has died. */
+  hasGivenUp = false
   #wake: () => void = () => {}
 
-  constructor(work: ScanWork, threads: number) {
+  constructor(work: ScanWork, count: number) {
     // The sources run unbuilt as well; then it is TypeScript that the worker is.
     const name = import.meta.url.endsWith(".ts") ? "./scan-worker.ts" : "./scan-worker.js"
-    this.#workers = Array.from({ length: threads }, () => {
+    this.#workers = Array.from({ length: count }, () => {
       const worker = new Worker(new URL(name, import.meta.url), { workerData: work })
       worker.on("message", (message: ScanMessage) => {
-        if ("gaveUp" in message) this.#hasGivenUp = true
-        else this.#results.set(message.share, message)
-        this.#wake()
+        if ("gaveUp" in message) this.#giveUp()
+        else this.put(message)
       })
       worker.on("error", () => this.#giveUp())
       // With 0 it has done its part; its messages came before.
@@ -196,14 +212,21 @@ class Crew {
     })
   }
 
-  /** Waits for it. @returns `undefined` when it will not come. */
-  async result(share: number): Promise<Exclude<ScanMessage, { gaveUp: true }> | undefined> {
-    for (;;) {
-      const found = this.#results.get(share)
-      this.#results.delete(share)
-      if (found !== undefined || this.#hasGivenUp) return found
-      await new Promise<void>((resolve) => (this.#wake = resolve))
-    }
+  put(found: ShareScan): void {
+    this.#results.set(found.share, found)
+    this.#wake()
+  }
+
+  /** @returns `undefined` while it is not there. */
+  take(share: number): ShareScan | undefined {
+    const found = this.#results.get(share)
+    this.#results.delete(share)
+    return found
+  }
+
+  /** Resolves when another result has come, or none will. */
+  async change(): Promise<void> {
+    await new Promise<void>((resolve) => (this.#wake = resolve))
   }
 
   async stop(): Promise<void> {
@@ -212,7 +235,7 @@ class Crew {
   }
 
   #giveUp(): void {
-    this.#hasGivenUp = true
+    this.hasGivenUp = true
     this.#wake()
   }
 }

@@ -31,7 +31,13 @@ export const NEXT = 0
 export const TAKEN = 1
 export const COUNTS = 2
 
+/** What is found in a share. */
+export interface ShareScan {
+  readonly share: number
+  readonly stretch: Stretch
+  /** Of the log's last line, told by the share in which it begins. */
+  readonly tornBytes: number
+}
+
 /** What a worker says: a share's result, or that it cannot tell, and somebody else must read the log. */
-export type ScanMessage =
-  | { readonly share: number; readonly stretch: Stretch; readonly tornBytes: number }
-  | { readonly gaveUp: true }
+export type ScanMessage = ShareScan | { readonly gaveUp: true }

@@ -1,174 +1,24 @@
-/**
- * One thread of a parallel verification: takes the next share of the log's bytes, cuts it into lines, hashes them, and
- * hands the hashes over. See `parallel-scan.ts`, which starts it.
- *
- * The index of a share's first line is how many lines all shares before it have. So each thread counts its lines first,
- * tells the number in shared memory, and waits there for those of the others; counting takes a twentieth of the time.
- */
-import { closeSync, openSync, readSync } from "node:fs"
+/** One more thread of a parallel verification. See `parallel-scan.ts`, which starts it. */
 import { parentPort, workerData } from "node:worker_threads"
-import { MAX_VERIFIED_LINE_BYTES } from "../core/verify-source.ts"
-import { COUNTS, NEXT, TAKEN, type FilePart, type ScanMessage, type ScanWork } from "./scan-work.ts"
-import { StretchReader, type Lines } from "./stretch.ts"
+import type { ScanMessage, ScanWork } from "./scan-work.ts"
+import { ShareScanner } from "./share-scanner.ts"
 
-const NEWLINE = 0x0a
-/** Read at a time to get to the end of a share's last line. */
-const MORE_BYTES = 64 * 1024
-
-function run({ parts, offset, firstIndex, end, shareBytes, shares, options, shared, ahead }: ScanWork): void {
-  const reader = new StretchReader(options)
-  const cutter = new ShareCutter(new PartReader(parts), end)
-  let base = firstIndex
-  let counted = 0
-  for (;;) {
-    const share = Atomics.add(shared, NEXT, 1)
-    if (share >= shares) return
-    waitUntil(shared, TAKEN, (taken) => share < taken + ahead)
-    const from = offset + share * shareBytes
-    const cut = cutter.cut(from, Math.min(from + shareBytes, end), share === 0)
-    if (cut === undefined) return parentPort?.postMessage({ gaveUp: true } satisfies ScanMessage)
-    Atomics.store(shared, COUNTS + share, cut.count + 1)
-    Atomics.notify(shared, COUNTS + share)
-    for (; counted < share; counted++) base += waitUntil(shared, COUNTS + counted, (count) => count > 0) - 1
-    const stretch = reader.read({ ...cut, firstIndex: base })
-    const buffers = stretch.hashes.flatMap(({ leaves, roots }) =>
+function run(scanner: ShareScanner): void {
+  for (let share = scanner.take(); share !== undefined; share = scanner.take()) {
+    scanner.waitForTurn(share)
+    if (!scanner.cut(share)) return send({ gaveUp: true }, [])
+    scanner.waitForPlace(share)
+    const found = scanner.scan(share)
+    const buffers = found.stretch.hashes.flatMap(({ leaves, roots }) =>
       [leaves, roots].flatMap((each) => each?.buffer ?? []),
     )
-    const message: ScanMessage = { share, stretch, tornBytes: cut.tornBytes }
-    parentPort?.postMessage(message, buffers as ArrayBuffer[])
+    send(found, buffers as ArrayBuffer[])
   }
 }
 
-/** Blocks the thread until the number suits. @returns it. */
-function waitUntil(
-  shared: Int32Array<SharedArrayBuffer>,
-  at: number,
-  suits: (value: number) => boolean,
-): number {
-  for (;;) {
-    const value = Atomics.load(shared, at)
-    if (suits(value)) return value
-    Atomics.wait(shared, at, value)
-  }
+function send(message: ScanMessage, buffers: ArrayBuffer[]): void {
+  parentPort?.postMessage(message, buffers)
 }
 
-/** The lines that start in a share. */
-class ShareCutter {
-  readonly #reader: PartReader
-  readonly #end: number
-  #bytes = Buffer.alloc(0)
-  #ends = new Int32Array(1 << 14)
-
-  constructor(reader: PartReader, end: number) {
-    this.#reader = reader
-    this.#end = end
-  }
-
-  /** @returns `undefined` for lines longer than any record, and when the file is shorter than it was. */
-  cut(
-    from: number,
-    to: number,
-    isFirst: boolean,
-  ): (Omit<Lines, "firstIndex"> & { tornBytes: number }) | undefined {
-    // One byte before tells whether a line starts at `from`; where the log starts, one is.
-    const first = isFirst ? from : from - 1
-    const spare = isFirst ? 1 : 0
-    let length = spare
-    const fill = (until: number): boolean => {
-      const wanted = until - first + spare
-      if (wanted > this.#bytes.length) {
-        const larger = Buffer.alloc(wanted + MORE_BYTES)
-        this.#bytes.copy(larger, 0, 0, length)
-        this.#bytes = larger
-      }
-      const isRead = this.#reader.read(first - spare + length, this.#bytes.subarray(length, wanted))
-      length = wanted
-      return isRead
-    }
-    if (!fill(to)) return undefined
-    const start = isFirst ? 0 : this.#bytes.subarray(0, length).indexOf(NEWLINE)
-    const nothing = { bytes: this.#bytes, ends: this.#ends, count: 0, offset: to, tornBytes: 0 }
-    if (start === -1) return nothing
-    let count = this.#cutLines(start, length)
-    if (count === undefined) return undefined
-    const offsetOf = (position: number): number => first - spare + position
-    // The last line that starts here may end behind it.
-    let tornBytes = 0
-    let last = this.#ends[count] ?? 0
-    if (offsetOf(last) + 1 < to) {
-      for (let searched = length; ; searched = length) {
-        const until = Math.min(this.#end, offsetOf(length) + MORE_BYTES)
-        if (until === offsetOf(length)) {
-          tornBytes = length - last - 1
-          break
-        }
-        if (!fill(until)) return undefined
-        const end = this.#bytes.subarray(0, length).indexOf(NEWLINE, searched)
-        if ((end === -1 ? length : end) - last > MAX_VERIFIED_LINE_BYTES) return undefined
-        if (end === -1) continue
-        last = end
-        this.#addEnd(++count, end)
-        break
-      }
-    }
-    return { bytes: this.#bytes, ends: this.#ends, count, offset: offsetOf(start) + 1, tornBytes }
-  }
-
-  /** All newlines from `start` on. @returns how many lines they end. */
-  #cutLines(start: number, length: number): number | undefined {
-    const bytes = this.#bytes.subarray(0, length)
-    let count = 0
-    let before = start
-    this.#addEnd(0, start)
-    for (let end = bytes.indexOf(NEWLINE, start + 1); end !== -1; end = bytes.indexOf(NEWLINE, end + 1)) {
-      if (end - before > MAX_VERIFIED_LINE_BYTES) return undefined
-      before = end
-      this.#addEnd(++count, end)
-    }
-    return count
-  }
-
-  #addEnd(n: number, position: number): void {
-    if (n >= this.#ends.length) {
-      const larger = new Int32Array(this.#ends.length * 2)
-      larger.set(this.#ends)
-      this.#ends = larger
-    }
-    this.#ends[n] = position
-  }
-}
-
-/** Reads the log's bytes from its files. */
-class PartReader {
-  readonly #parts: readonly FilePart[]
-  #open: { readonly part: FilePart; readonly fd: number } | undefined
-
-  constructor(parts: readonly FilePart[]) {
-    this.#parts = parts
-  }
-
-  /** Fills `to` with the bytes from `offset` on. @returns whether there were so many. */
-  read(offset: number, to: Buffer): boolean {
-    for (let done = 0; done < to.length;) {
-      const at = offset + done
-      const part = this.#parts.find(({ start, end }) => at >= start && at < end)
-      if (part === undefined) return false
-      const length = Math.min(to.length - done, part.end - at)
-      const bytes = readSync(this.#fdOf(part), to, done, length, at - part.start)
-      if (bytes === 0) return false
-      done += bytes
-    }
-    return true
-  }
-
-  #fdOf(part: FilePart): number {
-    if (part.fd !== undefined) return part.fd
-    if (this.#open?.part !== part) {
-      if (this.#open !== undefined) closeSync(this.#open.fd)
-      this.#open = { part, fd: openSync(part.path, "r") }
-    }
-    return this.#open.fd
-  }
-}
-
-run(workerData as ScanWork)
+using scanner = new ShareScanner(workerData as ScanWork)
+run(scanner)

@@ -8,9 +8,8 @@
 import { formatBase64, parseBase64 } from "./canonical.ts"
 import { HansardError, InvalidInputError } from "./errors.ts"
 import { formatVerifierKey, parseVerifierKey, type SignerKey, type VerifierKey } from "./key.ts"
+import { SIGNING_KEY_SET } from "./kinds.ts"
 import { noteSigner, noteVerifier } from "./note.ts"
-
-export const SIGNING_KEY_SET = "signing_key_set"
 
 /** How many changes of key are followed: nobody changes it so often. */
 export const MAX_KEY_CHANGES = 1_000

@@ -1,7 +1,7 @@
 /** What a verification wants of the records themselves, beyond their hashes: whether they are records, times, keys. */
 import { utf8Text } from "./bytes.ts"
-import { SIGNING_KEY_SET } from "./key-change.ts"
-import { parseLine } from "./line.ts"
+import { SIGNING_KEY_SET } from "./kinds.ts"
+import { parseLine } from "./line-parse.ts"
 import { parseTime } from "./system.ts"
 import { MAX_FINDINGS, type Finding } from "./verdict.ts"
 import { MAX_VERIFIED_LINE_BYTES } from "./verify-source.ts"
