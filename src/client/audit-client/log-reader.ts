@@ -1,5 +1,6 @@
 import { NotFoundError } from "../../core/index.ts"
-import { MAX_KEY_CHANGES, SIGNING_KEY_SET } from "../../core/key-change.ts"
+import { MAX_KEY_CHANGES } from "../../core/key-change.ts"
+import { SIGNING_KEY_SET } from "../../core/kinds.ts"
 import { parseProofFile } from "../../core/proof-file.ts"
 import type { RecordItem, RecordsPage, ServiceAnswer } from "../../wire/http.ts"
 import type { Connection } from "./connection.ts"
