@@ -199,4 +199,23 @@ describe("the repository", () => {
     const ids = rows.map(([, id]) => Number(id?.slice(1)))
     expect(ids).toEqual([...new Set(ids)].sort((a, b) => a - b))
   })
+
+  test("each difference and each fault of AG2's in SPEC.md names what shows it", () => {
+    const spec = readFileSync(join(root, "SPEC.md"), "utf8")
+    const [section = ""] = /^## 7\..*?(?=^## 8\.)/ms.exec(spec) ?? []
+    const rows = section.split("\n").filter((line) => /^\| (?!AG2 \||fault \|)/.test(line))
+    expect(rows.length).toBeGreaterThan(45)
+    const differential = readFileSync(join(root, "test/interop/differential.test.ts"), "utf8")
+    const asserted = [...differential.matchAll(/row: "([^"]+)"/g)].map(([, words]) => words ?? "")
+    const wrong = rows.filter((row) => {
+      const proofs = (row.split(" | ").at(-1) ?? "").replace(/ \|$/, "").split(" · ")
+      return !proofs.every((proof) => {
+        if (proof === "`differential`") return asserted.some((words) => row.startsWith(`| ${words}`))
+        const [, file, name] = /^`([^`]+)` › (.+)$/.exec(proof) ?? []
+        return file !== undefined && readFileSync(join(root, file), "utf8").includes(name ?? "")
+      })
+    })
+    expect(wrong).toEqual([])
+    expect(asserted.filter((words) => !section.includes(`| ${words}`))).toEqual([])
+  })
 })

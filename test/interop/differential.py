@@ -96,8 +96,9 @@ class World:
         hub = self.hub
         match step["do"]:
             case "register":
+                auth = network.AuthBlock(scheme="none", claim=step.get("claim", {}))
                 passport = await hub.register_identity(
-                    network.Passport(name=step["name"]),
+                    network.Passport(name=step["name"], auth=auth, kind=step.get("kind")),
                     network.Resume(claimed_capabilities=step.get("can", [])),
                 )
                 self.agents[step["name"]] = passport.agent_id
@@ -106,7 +107,7 @@ class World:
             case "resume":
                 await hub.set_resume(self.id(step["name"]), build(network.Resume, step["resume"]))
             case "rule":
-                await hub.set_rule(self.id(step["name"]), rule(step.get("depth", 5), step.get("pending", 1000)))
+                await hub.set_rule(self.id(step["name"]), rule(step))
             case "skill":
                 await hub.set_skill(self.id(step["name"]), step["skill"])
             case "create":
@@ -135,7 +136,7 @@ class World:
                     owner_id=self.id(step["by"]),
                     capability=step["capability"],
                     outcome=TaskState(step["outcome"]),
-                    latency_ms=5,
+                    latency_ms=step.get("ms", 5),
                     task_id=step.get("task"),
                 )
             case "fail":
@@ -153,6 +154,8 @@ class World:
                 await hub.expire_due()
             case "check":
                 await hub._expectation_tick()
+            case "spoil":
+                await world_append(self.store, f"/channels/{self.channels[step['channel']]}/wal.jsonl", "no JSON\n")
             case "reopen":
                 await hub.close()
                 await self.open()
@@ -160,14 +163,22 @@ class World:
                 raise SystemExit(f"unknown step {other}")
 
 
+async def world_append(store, path, text):
+    await store.write(path, (await store.read(path) or "") + text)
+
+
 def build(kind, values):
-    return kind(**{field.name: values[field.name] for field in fields(kind) if field.name in values})
+    made = kind(**{field.name: values[field.name] for field in fields(kind) if field.name in values})
+    if kind is network.Resume:
+        made.observed = {name: network.ObservedStat(**stat) for name, stat in made.observed.items()}
+    return made
 
 
-def rule(depth, pending):
+def rule(step):
     made = network.Rule()
-    made.limits.delegation_depth = depth
-    made.limits.inbox.max_pending = pending
+    made.limits.delegation_depth = step.get("depth", 5)
+    made.limits.inbox.max_pending = step.get("pending", 1000)
+    made.limits.inbox.overflow = step.get("overflow", "reject")
     return made
 
 
@@ -208,7 +219,19 @@ async def main(path):
             states[name] = [metadata.state.value, metadata.close_reason]
         except Exception as error:  # noqa: BLE001
             states[name] = [type(error).__name__, ""]
-    print(json.dumps({"outcomes": outcomes, "audit": audit, "logs": logs, "states": states}))
+    last = {}
+    for name, channel_id in world.channels.items():
+        wal = await world.store.read(f"/channels/{channel_id}/wal.jsonl") or ""
+        lines = [line for line in wal.splitlines() if line.startswith("{")]
+        last[name] = sorted(json.loads(lines[-1])["event_data"]) if lines else []
+    passports = ""
+    observed = {}
+    for name, agent_id in world.agents.items():
+        passports += await world.store.read(f"/agents/{agent_id}/passport.json") or ""
+        resume = json.loads(await world.store.read(f"/agents/{agent_id}/resume.json") or "{}")
+        observed[name] = resume.get("observed", {})
+    left = {"outcomes": outcomes, "audit": audit, "logs": logs, "states": states}
+    print(json.dumps({**left, "last": last, "passports": passports, "observed": observed}))
 
 
 asyncio.run(main(sys.argv[1]))

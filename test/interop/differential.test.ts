@@ -240,11 +240,12 @@ interface Difference {
   readonly here: object
 }
 
-const seen = ({ outcomes, logs, states, audit }: Left): object => ({
+const seen = ({ outcomes, audit, last, ...rest }: Left): object => ({
+  ...rest,
   last: outcomes.at(-1),
+  said: last,
+  audit,
   outcomes: outcomes.join(" "),
-  logs,
-  states,
   kinds: normalised(audit).map((line) => (JSON.parse(line) as { kind: string }).kind),
 })
 
@@ -370,6 +371,94 @@ const DIFFERENCES: readonly Difference[] = [
         ],
       },
     },
+  },
+  {
+    row: "nobody can pass",
+    steps: [
+      ...register("ann", "bob"),
+      create("c", "discussion", "ann", ["bob"]),
+      post("c", "ann", { type: "hansard.turn.pass", data: {} }),
+      post("c", "bob"),
+    ],
+    there: { last: "protocol_error" },
+    here: { last: "ok" },
+  },
+  {
+    row: "an unknown expectation or handler is silence",
+    // AG2's own discussion promises `turn_within`, which nothing there judges.
+    steps: [...register("ann", "bob"), create("c", "discussion", "ann", ["bob"]), wait(600), check],
+    there: { kinds: ["agent_registered", "agent_registered", "channel_created"] },
+    here: { kinds: expect.arrayContaining(["expectation_violated"]) as object },
+  },
+  {
+    row: "the claim of a `remote_agent` is stored in its passport",
+    steps: [{ do: "register", name: "ann", kind: "remote_agent", claim: { token: "s3cret" } }],
+    there: { passports: expect.stringContaining("s3cret") as string },
+    here: { passports: expect.not.stringContaining("s3cret") as string },
+  },
+  {
+    row: "tenants can set `observed` in a resume",
+    steps: [
+      ...register("ann"),
+      {
+        do: "resume",
+        name: "ann",
+        resume: { observed: { x: { n: 9, completed: 9, failed: 0, expired: 0, p50_latency_ms: 1 } } },
+      },
+    ],
+    there: { observed: { ann: { x: { n: 9, completed: 9 } } } },
+    here: { observed: { ann: {} }, last: "ok" },
+  },
+  {
+    row: "a bad line anywhere stops the whole history, or the whole hub, from opening",
+    steps: [...pair, { do: "spoil", channel: "c" }, { do: "reopen" }],
+    there: { last: "JSONDecodeError" },
+    here: { last: "ok", states: { c: ["not_found", ""] } },
+  },
+  {
+    row: "seconds of a broken promise are `30.0`",
+    steps: [...pair, wait(3600), check],
+    there: { audit: expect.stringContaining('"elapsed_seconds": 3600.0') as string },
+    here: { audit: expect.stringMatching(/"elapsed_seconds": 3600[,}]/) as string },
+  },
+  {
+    row: "closing does not say who closed",
+    steps: [...pair, { do: "close", channel: "c", reason: "enough" }],
+    there: { said: { c: ["channel_id", "reason"] } },
+    here: { said: { c: ["channel_id", "closed_by", "reason"] } },
+  },
+  {
+    row: "`limits.inbox.overflow` other than `reject` is accepted",
+    steps: [...register("ann"), { do: "rule", name: "ann", overflow: "drop_oldest" }],
+    there: { last: "ok" },
+    here: { last: "invalid_input" },
+  },
+  {
+    row: "`p50_latency_ms` is the last latency",
+    steps: [
+      ...register("ann"),
+      ...[10, 900, 20].map((ms) => ({
+        do: "count",
+        by: "ann",
+        capability: "x",
+        outcome: "completed",
+        ms,
+      })),
+      { do: "count", by: "ann", capability: "x", outcome: "completed", ms: 700 },
+    ],
+    there: { observed: { ann: { x: { n: 4, p50_latency_ms: 700 } } } },
+    here: { observed: { ann: { x: { n: 4, p50_latency_ms: 20 } } } },
+  },
+  {
+    row: "what was counted in a track record is known until a restart",
+    steps: [
+      ...register("ann"),
+      { do: "count", task: "t", by: "ann", capability: "x", outcome: "completed" },
+      { do: "reopen" },
+      { do: "count", task: "t", by: "ann", capability: "x", outcome: "completed" },
+    ],
+    there: { observed: { ann: { x: { n: 2 } } } },
+    here: { observed: { ann: { x: { n: 1 } } } },
   },
   {
     row: "a task that the hub let expire counts",

@@ -5,6 +5,7 @@ import {
   INVITE_ACK,
   INVITE_REJECT,
   TEXT,
+  type AgentKind,
   type JsonObject,
   type JsonValue,
   type ResumeRequest,
@@ -27,6 +28,12 @@ export interface Left {
   readonly logs: Readonly<Record<string, unknown>>
   /** State and reason of each channel. */
   readonly states: Readonly<Record<string, readonly string[]>>
+  /** The keys of the last envelope's data, in each channel's log. */
+  readonly last: Readonly<Record<string, readonly string[]>>
+  /** All of them, as they lie in their files. */
+  readonly passports: string
+  /** Each agent's track record, as it lies in its file. */
+  readonly observed: Readonly<Record<string, unknown>>
 }
 
 export async function runHere(steps: readonly Step[]): Promise<Left> {
@@ -67,13 +74,34 @@ class Scenario {
   async left(): Promise<Omit<Left, "outcomes">> {
     const logs: Record<string, string[]> = {}
     const states: Record<string, readonly string[]> = {}
+    const last: Record<string, string[]> = {}
     for (const [name, id] of this.#channels) {
-      logs[name] = (await this.hub.readWal(id)).map(({ event_type }) => event_type)
-      const { state, close_reason } = await this.hub.getChannel(id)
-      states[name] = [state, close_reason]
+      const lines = (await this.#text(`/channels/${id}/wal.jsonl`)).split("\n")
+      const envelope = lines.findLast((line) => line.startsWith("{"))
+      const { event_data = {} } = JSON.parse(envelope ?? "{}") as { event_data?: object }
+      last[name] = Object.keys(event_data).sort()
+      try {
+        logs[name] = (await this.hub.readWal(id)).map(({ event_type }) => event_type)
+        const { state, close_reason } = await this.hub.getChannel(id)
+        states[name] = [state, close_reason]
+      } catch (error) {
+        if (!(error instanceof HansardError)) throw error
+        states[name] = [error.code, ""]
+      }
     }
     await this.hub.close()
-    return { audit: (await readText(this.#store, "/audit/audit.jsonl")) ?? "", logs, states }
+    let passports = ""
+    const observed: Record<string, unknown> = {}
+    for (const [name, id] of this.#agents) {
+      passports += await this.#text(`/agents/${id}/passport.json`)
+      const resume = JSON.parse((await this.#text(`/agents/${id}/resume.json`)) || "{}") as object
+      observed[name] = "observed" in resume ? resume.observed : {}
+    }
+    return { audit: await this.#text("/audit/audit.jsonl"), logs, states, last, passports, observed }
+  }
+
+  async #text(path: string): Promise<string> {
+    return (await readText(this.#store, path)) ?? ""
   }
 
   get hub(): Hub {
@@ -87,7 +115,10 @@ class Scenario {
     switch (step.do) {
       case "register": {
         const resume = { claimed_capabilities: (step["can"] ?? []) as string[] }
-        const { agent_id } = await hub.registerIdentity({ passport: { name: text("name") }, resume })
+        const auth = { scheme: "none", claim: (step["claim"] ?? {}) as JsonObject }
+        const kind = step["kind"] === undefined ? {} : { kind: step["kind"] as AgentKind }
+        const passport = { name: text("name"), auth, ...kind }
+        const { agent_id } = await hub.registerIdentity({ passport, resume })
         this.#agents.set(text("name"), agent_id)
         return
       }
@@ -97,7 +128,9 @@ class Scenario {
         return void (await hub.setResume(this.#id(step["name"]), step["resume"] as ResumeRequest))
       case "rule": {
         const { depth = 5, pending = 1000 } = step
-        const limits = { delegation_depth: Number(depth), inbox: { max_pending: Number(pending) } }
+        const overflow = text("overflow", "reject") as "reject" | "drop_oldest"
+        const inbox = { max_pending: Number(pending), overflow }
+        const limits = { delegation_depth: Number(depth), inbox }
         return void (await hub.setRule(this.#id(step["name"]), { limits }))
       }
       case "skill":
@@ -134,7 +167,7 @@ class Scenario {
           owner_id: this.#id(step["by"]),
           capability: text("capability"),
           outcome: text("outcome") as TaskOutcome,
-          latency_ms: 5,
+          latency_ms: Number(step["ms"] ?? 5),
           task_id: (step["task"] ?? null) as string | null,
         })
       case "fail": {
@@ -151,6 +184,10 @@ class Scenario {
         return await hub.expireDue()
       case "check":
         return await hub.checkExpectations()
+      case "spoil": {
+        const path = `/channels/${this.#channel(step)}/wal.jsonl`
+        return void (await this.#store.append(path, "no JSON\n"))
+      }
       case "reopen":
         await hub.close()
         return await this.open()
