@@ -135,7 +135,7 @@ export class ChannelWal {
   ): Promise<void> {
     if (this.#suspect) await this.#takeBack()
     try {
-      const offset = await this.#store.append(this.#path, `${lines.join("\n")}\n`)
+      const offset = await this.#store.append(this.#path, `${lines.join("\n")}\n`, { shareSync: true })
       if (offset !== this.#bytes) {
         throw new StoreUnavailableError(
           `${this.#path} holds ${offset} bytes where ${this.#bytes} were written`,

@@ -81,7 +81,7 @@ export interface KnowledgeStore extends AsyncDisposable {
    *
    * @returns the byte offset at which the content starts.
    */
-  append(path: string, content: Uint8Array | string): Promise<number>
+  append(path: string, content: Uint8Array | string, options?: AppendOptions): Promise<number>
 
   /**
    * Cuts the file to `size` bytes. Nothing happens if it is not longer.
@@ -142,6 +142,15 @@ export const MAX_NAME_BYTES = 255
 
 /** What the top-level names begin with that belong to the stores themselves, in any mixture of cases. */
 export const RESERVED_NAME = ".hansard"
+
+export interface AppendOptions {
+  /**
+   * The file is one of many that are appended to at the same time: the store may make them durable together, in a place
+   * of its own, and put them into their files durably later. After a crash the file is whole once a store has been opened
+   * for writing, and until then it may end sooner than what was acknowledged. Default: false.
+   */
+  readonly shareSync?: boolean
+}
 
 /** Bytes `[start, end)`. */
 export interface ByteRange {

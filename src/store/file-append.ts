@@ -1,3 +1,6 @@
+import type { AppendOptions } from "./contract.ts"
+import type { Journal } from "./file-journal.ts"
+import { everyoneTold, SharedSyncs } from "./file-sync.ts"
 import type { FileTree } from "./file-tree.ts"
 import { codeOf, fileError, READ_WRITE, writeAll } from "./file-system.ts"
 import type { Repair, Repairs } from "./file-repairs.ts"
@@ -17,8 +20,11 @@ export const MAX_GROUP_BYTES: number = 1024 * 1024
  */
 export const WHOLE_GROUP_BYTES: number = 16 * 1024
 
-/** Descriptors kept open between appends; opening and closing takes 20–30 µs. */
-export const MAX_OPEN_FILES = 64
+/**
+ * Descriptors kept open between appends; opening and closing takes 20–30 µs. Where the system allows fewer, as many as it
+ * allows: Node raises a process's limit to what it may be.
+ */
+export const MAX_OPEN_FILES = 1024
 
 /**
  * Group commit. The appends to one path that come while its disk works become one write and one sync.
@@ -34,6 +40,8 @@ export class Appends {
   readonly #turns: Turns
   readonly #repairs: Repairs
   readonly #listeners: Listeners
+  readonly #journal: Journal
+  readonly #shared: SharedSyncs
   /** The newest group of each path that still takes appends. */
   readonly #gathering = new Map<string, Group>()
   /** Least recently used first. Only a file without a group under way is closed. */
@@ -41,26 +49,32 @@ export class Appends {
   /** Files that are being made by their first append: not there for a reader until that is durable. */
   readonly #unborn = new Set<string>()
 
-  constructor(tree: FileTree, turns: Turns, repairs: Repairs, listeners: Listeners) {
+  constructor(tree: FileTree, turns: Turns, repairs: Repairs, listeners: Listeners, journal: Journal) {
     this.#tree = tree
+    this.#journal = journal
+    this.#shared = new SharedSyncs(journal)
     this.#turns = turns
     this.#repairs = repairs
     this.#listeners = listeners
   }
 
   /** `path` is normal. Text is encoded when the group is written; bytes are copied unless they are written at once. */
-  append(path: string, content: Uint8Array | string): Promise<number> {
+  append(
+    path: string,
+    content: Uint8Array | string,
+    { shareSync = false }: AppendOptions = {},
+  ): Promise<number> {
     const bytes = typeof content === "string" ? Buffer.byteLength(content) : content.length
     return new Promise((resolve, reject) => {
       const one = new Pending(content, bytes, resolve, reject)
       const gathering = this.#gathering.get(path)
       if (gathering !== undefined && gathering.hasRoomFor(bytes) && this.#turns.isFree(path)) {
-        gathering.add(one)
+        gathering.add(one, shareSync)
         one.keep()
         return
       }
       const group = new Group()
-      group.add(one)
+      group.add(one, shareSync)
       this.#gathering.set(path, group)
       void this.#turns.take([path], () => this.#commit(path, group))
       if (!group.isEncoded) one.keep()
@@ -88,8 +102,17 @@ export class Appends {
     return file
   }
 
-  /** Closes what is open at or under `path`, which is about to become another file or none. */
+  /** Closes what is open at `path`, which is about to become another file or none. */
   forget(path: string): void {
+    const only = this.#open.get(path)
+    if (only !== undefined) {
+      this.#open.delete(path)
+      only.release()
+    }
+  }
+
+  /** The same for everything under `path`. */
+  forgetTree(path: string): void {
     for (const [open, file] of this.#open) {
       if (!isAtOrUnder(open, path)) continue
       this.#open.delete(open)
@@ -114,10 +137,12 @@ export class Appends {
       file = this.#fileFor(path, before)
       before.size = file.size
       before.touched = true
-      writeAll(this.#tree.fs, file.fd, group.encode(), file.size)
-      await this.#tree.syncFile(file.fd)
-      if (!file.settled) await this.#tree.settle(parentOf(path))
-      file.settled = true
+      const bytes = group.encode()
+      writeAll(this.#tree.fs, file.fd, bytes, file.size)
+      const written = file
+      const alone = (): Promise<void> => this.#sync(path, written)
+      if (!group.sharesSync || !this.#tree.syncs) await alone()
+      else await this.#shared.sync({ kind: "append", path, offset: file.size, bytes }, alone)
     } catch (error) {
       if (before.touched) await this.#repairs.undo([path], this.#rollback(path, before.made, before.size))
       // Only now, for until then it tells readers where to stop. No append uses the descriptor again: after a failed
@@ -136,6 +161,12 @@ export class Appends {
     group.resolve(start)
   }
 
+  async #sync(path: string, file: OpenFile): Promise<void> {
+    await this.#tree.syncFile(file.fd)
+    if (!file.settled) await this.#tree.settle(parentOf(path))
+    file.settled = true
+  }
+
   /** To be released. */
   #fileFor(path: string, before: { touched: boolean; made: boolean }): OpenFile {
     const known = this.#open.get(path)
@@ -145,12 +176,22 @@ export class Appends {
       known.acquire()
       return known
     }
-    const { fd, size } = this.#tree.openFile(path, READ_WRITE) ?? this.#make(path, before)
+    const { fd, size } = this.#opened(path) ?? this.#make(path, before)
     const file = new OpenFile(fd, size, () => this.#tree.close(fd))
     this.#open.set(path, file)
     file.acquire()
     this.#makeRoom()
     return file
+  }
+
+  #opened(path: string): { fd: number; size: number } | undefined {
+    try {
+      return this.#tree.openFile(path, READ_WRITE)
+    } catch (error) {
+      if (codeOf(error) !== "EMFILE" && codeOf(error) !== "ENFILE") throw error
+      this.#makeRoom(0)
+      return this.#tree.openFile(path, READ_WRITE)
+    }
   }
 
   #make(path: string, before: { touched: boolean; made: boolean }): { fd: number; size: number } {
@@ -172,9 +213,16 @@ export class Appends {
   /** Cuts the file back to what is durable, through a descriptor of its own. */
   #rollback(path: string, made: boolean, size: number): Repair {
     const tree = this.#tree
-    if (!made) return { run: () => cutBack(tree, path, size), visibleBytes: size }
+    const journal = this.#journal
+    // The journal first: what it still said of a failed append could be written over a later one.
+    const cut = async (): Promise<void> => {
+      await journal.mend()
+      await cutBack(tree, path, size)
+    }
+    if (!made) return { run: cut, visibleBytes: size }
     return {
       run: async () => {
+        await journal.mend()
         if (tree.stat(path) !== undefined) {
           tree.changed(parentOf(path))
           tree.fs.unlinkSync(tree.at(path))
@@ -185,9 +233,9 @@ export class Appends {
     }
   }
 
-  #makeRoom(): void {
+  #makeRoom(most: number = MAX_OPEN_FILES): void {
     for (const [path, file] of this.#open) {
-      if (this.#open.size <= MAX_OPEN_FILES) return
+      if (this.#open.size <= most) return
       if (file.inUse) continue
       this.#open.delete(path)
       file.release()
@@ -257,14 +305,21 @@ class Group {
   bytes = 0
   /** It is on its way to the disk, and what it was made of is of no more use. */
   isEncoded = false
+  #mayShare = true
+
+  /** Whether it may be made durable in the journal. One that is long is a group already, and is not written twice. */
+  get sharesSync(): boolean {
+    return this.#mayShare && this.bytes < WHOLE_GROUP_BYTES
+  }
 
   hasRoomFor(bytes: number): boolean {
     return this.bytes + bytes <= MAX_GROUP_BYTES
   }
 
-  add(one: Pending): void {
+  add(one: Pending, shareSync: boolean): void {
     this.#all.push(one)
     this.bytes += one.bytes
+    if (!shareSync) this.#mayShare = false
   }
 
   encode(): Uint8Array {
@@ -293,17 +348,6 @@ class Group {
   reject(error: unknown): void {
     for (const one of this.#all) one.reject(error)
   }
-}
-
-/**
- * When no promise that is settled now has a callback left to run: whoever was just told has appended again by then.
- *
- * A tick asked for in a microtask runs once the microtasks are done, in the same turn of the event loop. Against
- * `setImmediate` it gave the same to one caller, a sixth more to 256 and a quarter more to 4,096, since what arrives
- * with the next event is encoded while this group syncs. A bare microtask comes before callers that await twice.
- */
-function everyoneTold(): Promise<void> {
-  return new Promise((resolve) => queueMicrotask(() => process.nextTick(resolve)))
 }
 
 /** Makes a file end at `size` again, durably. Nothing to do when it is gone. */

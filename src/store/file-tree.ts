@@ -25,7 +25,8 @@ export class FileTree {
   readonly fs: FileSystem
   /** Real and absolute, without a slash at the end. */
   readonly root: string
-  readonly #syncs: boolean
+  /** Whether changes are made durable. */
+  readonly syncs: boolean
   readonly #logger: Logger
   /** Folders whose names changed since their last sync, with the number of the newest change. */
   readonly #dirty = new Map<string, number>()
@@ -35,7 +36,7 @@ export class FileTree {
   constructor(fs: FileSystem, root: string, syncs: boolean, logger: Logger) {
     this.fs = fs
     this.root = root === "/" ? "" : root
-    this.#syncs = syncs
+    this.syncs = syncs
     this.#logger = logger
   }
 
@@ -138,7 +139,7 @@ export class FileTree {
 
   /** The names in `folder` are not those of the last sync. */
   changed(folder: string): void {
-    if (this.#syncs) this.#dirty.set(folder, ++this.#changes)
+    if (this.syncs) this.#dirty.set(folder, ++this.#changes)
   }
 
   /**
@@ -160,7 +161,7 @@ export class FileTree {
 
   /** Makes the bytes and the size of an open file durable. */
   async syncFile(fd: number): Promise<void> {
-    if (this.#syncs) await this.fs.fdatasync(fd)
+    if (this.syncs) await this.fs.fdatasync(fd)
   }
 
   /** Makes a file read-only, durably. @throws NotFoundError when there is none. */
@@ -169,7 +170,7 @@ export class FileTree {
     if (file === undefined) throw new NotFoundError(`there is no file ${path} to seal`)
     try {
       this.fs.fchmodSync(file.fd, SEALED_MODE)
-      if (this.#syncs) await this.fs.fsync(file.fd)
+      if (this.syncs) await this.fs.fsync(file.fd)
     } finally {
       this.close(file.fd)
     }

@@ -8,8 +8,10 @@ import {
   StoreUnavailableError,
 } from "../core/errors.ts"
 import { silentLogger, type Logger } from "../core/logger.ts"
-import { RESERVED_NAME, type ByteRange, type KnowledgeStore } from "./contract.ts"
+import { RESERVED_NAME, type AppendOptions, type ByteRange, type KnowledgeStore } from "./contract.ts"
 import { Appends } from "./file-append.ts"
+import { Journal } from "./file-journal.ts"
+import { recoverJournal } from "./file-journal-recover.ts"
 import { takeLease, type Lease } from "./file-lease.ts"
 import { readFileRanges } from "./file-ranges.ts"
 import { Repairs } from "./file-repairs.ts"
@@ -66,7 +68,8 @@ export interface FileStoreOptions {
  * **Failures.** A change that fails is taken back before its promise rejects. If the disk refuses that too, the paths
  * concerned answer every call by trying again, or with an error; only the durable part of a log can still be read.
  *
- * Its own files lie in `.hansard/`: the lease, its holder's process id, and `tmp/`, which the next open empties.
+ * Its own files lie in `.hansard/`: the lease, its holder's process id, `tmp/`, which the next open empties, and `journal/`
+ * with appends that shared a sync and that the next open puts in place; a clean close leaves nothing in either.
  * POSIX only is tested. On macOS Node's sync is a full one; on Windows folders cannot be synced.
  */
 export class FileStore implements KnowledgeStore {
@@ -76,6 +79,7 @@ export class FileStore implements KnowledgeStore {
   readonly #turns = new Turns()
   readonly #listeners: Listeners
   readonly #repairs: Repairs
+  readonly #journal: Journal
   readonly #appends: Appends
   readonly #replacements: Replacements
   readonly #watches = new Set<AsyncDisposable>()
@@ -88,7 +92,8 @@ export class FileStore implements KnowledgeStore {
     this.#logger = logger
     this.#listeners = new Listeners(logger)
     this.#repairs = new Repairs(logger)
-    this.#appends = new Appends(tree, this.#turns, this.#repairs, this.#listeners)
+    this.#journal = new Journal(tree, logger)
+    this.#appends = new Appends(tree, this.#turns, this.#repairs, this.#listeners, this.#journal)
     this.#replacements = new Replacements(tree, this.#repairs)
   }
 
@@ -114,7 +119,7 @@ export class FileStore implements KnowledgeStore {
       if (!fs.lstatSync(real)?.isDirectory()) throw unusable(folder, "it is not a folder")
       const tree = new FileTree(fs, real, syncs, logger)
       if (readOnly) return new FileStore(tree, undefined, logger)
-      return new FileStore(tree, await takePossession(tree, real), logger)
+      return new FileStore(tree, await takePossession(tree, real, logger), logger)
     } catch (error) {
       if (codeOf(error) === "ENOENT") {
         throw new NotFoundError(`there is no folder ${folder}`, { cause: error })
@@ -183,10 +188,10 @@ export class FileStore implements KnowledgeStore {
   }
 
   // Not `async`, and the path checked only if it is not one of an open log: this is the hot path of the whole package.
-  append(path: string, content: Uint8Array | string): Promise<number> {
+  append(path: string, content: Uint8Array | string, options?: AppendOptions): Promise<number> {
     try {
       const normal = this.#enterToChange(this.#appends.isOpen(path) ? path : normaliseFilePath(path))
-      return this.#appends.append(normal, content)
+      return this.#appends.append(normal, content, options)
     } catch (error) {
       return Promise.reject(error)
     }
@@ -234,7 +239,8 @@ export class FileStore implements KnowledgeStore {
       this.#turns.takeTree(normal, async () => {
         await this.#repairs.mend(normal)
         const gone = this.#listeners.concern(normal) ? [...this.#tree.files(normal)] : []
-        this.#appends.forget(normal)
+        await this.#journal.release(normal, true)
+        this.#appends.forgetTree(normal)
         await this.#replacements.delete(normal)
         for (const file of gone) this.#listeners.tell(file)
       }),
@@ -296,7 +302,8 @@ export class FileStore implements KnowledgeStore {
     await this.#turns.idle()
     this.#listeners.clear()
     for (const watch of [...this.#watches]) await watch[Symbol.asyncDispose]()
-    this.#appends.forget("/")
+    await this.#journal.close()
+    this.#appends.forgetTree("/")
     this.#lease?.release()
   }
 
@@ -320,6 +327,7 @@ export class FileStore implements KnowledgeStore {
     return this.#doing(doing, () =>
       this.#turns.take(paths, async () => {
         for (const path of paths) await this.#repairs.mend(path)
+        for (const path of paths) await this.#journal.release(path)
         for (const path of paths) this.#appends.forget(path)
         return work()
       }),
@@ -371,14 +379,15 @@ async function makeRoot(fs: FileSystem, folder: string, syncs: boolean): Promise
   if (syncs) await syncFolder(fs, above)
 }
 
-/** Takes the lease, and then removes what a crash has left in the way. */
-async function takePossession(tree: FileTree, root: string): Promise<Lease> {
+/** Takes the lease, and then removes what a crash has left in the way, and puts in place what it has kept from there. */
+async function takePossession(tree: FileTree, root: string, logger: Logger): Promise<Lease> {
   const own = tree.at(`/${RESERVED_NAME}`)
   makeFolder(tree.fs, own)
   const lease = takeLease(own, root)
   try {
     await tree.fs.remove(`${own}/tmp`)
     makeFolder(tree.fs, `${own}/tmp`)
+    await recoverJournal(tree, logger)
     return lease
   } catch (error) {
     lease.release()

@@ -2,6 +2,7 @@ export {
   MAX_NAME_BYTES,
   MAX_PATH_BYTES,
   RESERVED_NAME,
+  type AppendOptions,
   type ByteRange,
   type KnowledgeStore,
 } from "./contract.ts"

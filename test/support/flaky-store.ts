@@ -1,5 +1,5 @@
 import { StoreUnavailableError } from "../../src/core/errors.ts"
-import type { KnowledgeStore } from "../../src/store/contract.ts"
+import type { AppendOptions, KnowledgeStore } from "../../src/store/contract.ts"
 
 /** What happens to a change that is made to fail. */
 export type Failure = "not persisted" | "persisted"
@@ -38,9 +38,9 @@ export class FlakyStore implements KnowledgeStore {
   ): Promise<boolean> {
     return this.#change("write", path, () => this.#inner.writeIf(path, content, expected))
   }
-  append(path: string, content: Uint8Array | string): Promise<number> {
+  append(path: string, content: Uint8Array | string, options?: AppendOptions): Promise<number> {
     this.appends++
-    return this.#change("append", path, () => this.#inner.append(path, content))
+    return this.#change("append", path, () => this.#inner.append(path, content, options))
   }
   truncate(path: string, size: number): Promise<void> {
     return this.#change("truncate", path, () => this.#inner.truncate(path, size))
