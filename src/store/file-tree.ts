@@ -1,3 +1,4 @@
+import { dirname } from "node:path"
 import type { Logger } from "../core/logger.ts"
 import { InvalidInputError, NotFoundError } from "../core/errors.ts"
 import { RESERVED_NAME } from "./contract.ts"
@@ -275,6 +276,14 @@ export class FileTree {
       throw linked(path)
     }
   }
+}
+
+/** Makes the root with every folder above it that is missing, and makes their names durable. */
+export async function makeRoot(fs: FileSystem, folder: string, syncs: boolean): Promise<void> {
+  const above = dirname(folder)
+  if (fs.lstatSync(above) === undefined) await makeRoot(fs, above, syncs)
+  makeFolder(fs, folder)
+  if (syncs) await syncFolder(fs, above)
 }
 
 /** Makes one folder, for its owner alone. */

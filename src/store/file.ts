@@ -1,4 +1,4 @@
-import { dirname, resolve } from "node:path"
+import { resolve } from "node:path"
 import { toBytes } from "../core/bytes.ts"
 import {
   ClosedError,
@@ -25,7 +25,7 @@ import {
   readBytes,
   type FileSystem,
 } from "./file-system.ts"
-import { FileTree, makeFolder, syncFolder } from "./file-tree.ts"
+import { FileTree, makeFolder, makeRoot } from "./file-tree.ts"
 import { FileWatch } from "./file-watch.ts"
 import { Listeners } from "./listeners.ts"
 import { checkBytes, childOf, normaliseFilePath, normalisePath } from "./paths.ts"
@@ -369,14 +369,6 @@ export class FileStore implements KnowledgeStore {
       throw fileError(error, doing)
     }
   }
-}
-
-/** Makes the root with every folder above it that is missing, and makes their names durable. */
-async function makeRoot(fs: FileSystem, folder: string, syncs: boolean): Promise<void> {
-  const above = dirname(folder)
-  if (fs.lstatSync(above) === undefined) await makeRoot(fs, above, syncs)
-  makeFolder(fs, folder)
-  if (syncs) await syncFolder(fs, above)
 }
 
 /** Takes the lease, and then removes what a crash has left in the way, and puts in place what it has kept from there. */
