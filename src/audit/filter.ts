@@ -1,6 +1,7 @@
 import { InvalidInputError } from "../core/errors.ts"
 import { quote } from "../core/line-text.ts"
 import { parseTime } from "../core/system.ts"
+import { timeOf } from "./time.ts"
 import type { AuditRecord, Exclusions, LogEntry, LogFilter } from "./types.ts"
 
 /** The fields of a record that name agents. */
@@ -43,7 +44,7 @@ export function compileFilter(filter: LogFilter): (entry: LogEntry) => boolean {
       return false
     if (isExcluded?.(entry) === true) return false
     if (from === undefined && to === undefined) return true
-    const at = parseTime(record["at"])
+    const at = timeOf(record)
     return at !== undefined && (from === undefined || at >= from) && (to === undefined || at < to)
   }
 }

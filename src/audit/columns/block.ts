@@ -148,11 +148,10 @@ export class Block {
   }
 
   async offsets(): Promise<Offsets> {
-    const { count, chunkRows, start } = this.header
-    return await this.#section(LENGTHS, (bytes) => {
-      const anchors = uint32s(bytes.subarray(0, this.chunks * 4))
-      return new Offsets(anchors, uint16s(bytes.slice(this.chunks * 4)).subarray(0, count), chunkRows, start)
-    })
+    const { count, start } = this.header
+    const lengths = (bytes: Uint8Array): Uint16Array =>
+      uint16s(bytes.slice(this.chunks * 4)).subarray(0, count)
+    return await this.#section(LENGTHS, (bytes) => new Offsets(lengths(bytes), start))
   }
 
   /** Reads every section. @throws DamagedBlock */
@@ -185,16 +184,20 @@ export class Block {
 
 /** Where each line of a block lies. */
 export class Offsets {
-  readonly #anchors: Uint32Array
   readonly #lengths: Uint16Array
-  readonly #chunkRows: number
+  /** Of every {@link STEP_ROWS}th row, from the block's first line. */
+  readonly #steps: Uint32Array
   readonly #start: number
 
-  constructor(anchors: Uint32Array, lengths: Uint16Array, chunkRows: number, start: number) {
-    this.#anchors = anchors
+  constructor(lengths: Uint16Array, start: number) {
     this.#lengths = lengths
-    this.#chunkRows = chunkRows
     this.#start = start
+    this.#steps = new Uint32Array(Math.ceil(lengths.length / STEP_ROWS))
+    let offset = 0
+    for (let row = 0; row < lengths.length; row++) {
+      if (row % STEP_ROWS === 0) this.#steps[row / STEP_ROWS] = offset
+      offset += (lengths[row] ?? 0) + 1
+    }
   }
 
   /** Without the newline. */
@@ -202,21 +205,19 @@ export class Offsets {
     return this.#lengths[row] ?? 0
   }
 
-  /** Logical offsets of ascending rows. Costs the rows between them, at most a chunk each. */
+  /** Logical offsets of rows. Costs {@link STEP_ROWS} at most for each. */
   of(rows: Uint32Array): Float64Array {
     const offsets = new Float64Array(rows.length)
-    let at = 0
-    let offset = 0
     for (let i = 0; i < rows.length; i++) {
       const row = rows[i] ?? 0
-      const chunk = Math.floor(row / this.#chunkRows)
-      if (i === 0 || chunk * this.#chunkRows > at) {
-        at = chunk * this.#chunkRows
-        offset = this.#anchors[chunk] ?? 0
-      }
-      for (; at < row; at++) offset += (this.#lengths[at] ?? 0) + 1
+      const step = Math.floor(row / STEP_ROWS)
+      let offset = this.#steps[step] ?? 0
+      for (let at = step * STEP_ROWS; at < row; at++) offset += (this.#lengths[at] ?? 0) + 1
       offsets[i] = this.#start + offset
     }
     return offsets
   }
 }
+
+/** Rows from one offset that is kept to the next. */
+const STEP_ROWS = 32

@@ -110,7 +110,7 @@ export async function selectRows(block: Block, plan: Plan): Promise<Selection> {
     for (const code of codes) wanted[code] = 1
     tests.push({
       codes: await block.codes(column),
-      only: codes.length === 1 ? codes[0] : undefined,
+      few: codes.length <= FEW ? codes : undefined,
       wanted,
       rows,
     })
@@ -142,13 +142,13 @@ async function exclusion(
   const wanted = new Uint8Array(dictionary.counts.length).fill(1)
   for (const code of codes) wanted[code] = 0
   const excluded = codes.reduce((sum, code) => sum + (dictionary.counts[code] ?? 0), 0)
-  return { codes: await block.codes(column), only: undefined, wanted, rows: block.count - excluded }
+  return { codes: await block.codes(column), few: undefined, wanted, rows: block.count - excluded }
 }
 
 interface Test {
   readonly codes: Codes
-  /** The one code that passes, if it is one. */
-  readonly only: number | undefined
+  /** The codes that pass, if they are few. */
+  readonly few: readonly number[] | undefined
   /** By code: 1 passes. */
   readonly wanted: Uint8Array
   /** How many rows pass. */
@@ -163,8 +163,8 @@ function rowsPassing(tests: readonly Test[], count: number): Uint32Array {
     return rows
   }
   let found =
-    first.only !== undefined && first.rows < count * RARE
-      ? jump(first.codes, first.only, rows)
+    first.few !== undefined && first.rows < count * RARE
+      ? jump(first.codes, first.few, rows)
       : find(first, rows)
   for (const test of others) found = keep(test, rows, found)
   return rows.subarray(0, found)
@@ -173,9 +173,19 @@ function rowsPassing(tests: readonly Test[], count: number): Uint32Array {
 /** Below this share of the rows, jumping from one to the next is faster than looking at each. */
 const RARE = 1 / 64
 
-function jump(codes: Codes, only: number, rows: Uint32Array): number {
+/** Codes that may be jumped to, one after the other. */
+const FEW = 8
+
+function jump(codes: Codes, few: readonly number[], rows: Uint32Array): number {
+  // A buffer finds a byte in a third of the time.
+  const searched =
+    codes instanceof Uint8Array ? Buffer.from(codes.buffer, codes.byteOffset, codes.length) : codes
   let found = 0
-  for (let row = codes.indexOf(only); row !== -1; row = codes.indexOf(only, row + 1)) rows[found++] = row
+  for (const code of few) {
+    for (let row = searched.indexOf(code); row !== -1; row = searched.indexOf(code, row + 1))
+      rows[found++] = row
+  }
+  if (few.length > 1) rows.subarray(0, found).sort()
   return found
 }
 

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest"
-import { parseTime } from "../../core/system.ts"
-import { timeOf } from "./fields.ts"
+import { parseTime } from "../core/system.ts"
+import { timeOf } from "./time.ts"
 
 test("a time is what a filter takes it for, however it is written", () => {
   const day = Date.UTC(2026, 1, 28)
