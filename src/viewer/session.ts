@@ -28,6 +28,7 @@ export const logSize: Signal<number> = signal(0)
 export const outage: Signal<Error | undefined> = signal(undefined)
 
 const MEMORY_KEY = `hansard.trust.${new URL(".", document.baseURI).pathname}`
+const RETRY_MS = 3_000
 const CHECKPOINT_POLL_MS = 10_000
 const NAMES_LIMIT = 1_000
 
@@ -73,6 +74,8 @@ export async function start(): Promise<void> {
     poll()
   } catch (error) {
     outage.value = error instanceof Error ? error : new Error(String(error))
+    // A service that is not there may come; one that refuses will not change its mind.
+    if (error instanceof ApiError && error.status === 0) systemTimers.after(RETRY_MS, () => void start())
   }
 }
 

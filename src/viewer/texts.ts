@@ -161,6 +161,9 @@ export const T = {
     waitingNoCap: (pending: string): string => `${pending} waiting`,
     unknown: "not known",
     history: "History",
+    historyHint:
+      "The log keeps who changed what and when, by version number, and not the texts: of rules and resumes only the present text is known, above. It is never shown as if it were an earlier one.",
+    by: (name: string): string => `by ${name}`,
     rule: "Rule now",
     ruleDiff: "what differs from the default",
     ruleDefault: "The default rule, unchanged.",
@@ -176,7 +179,7 @@ export const T = {
   network: {
     title: "Who talked to whom",
     none: "No channel in this time.",
-    hint: "Circles are agents, lines the channels that they shared; red lines had a failure. Pick one to see its records.",
+    hint: "Circles are agents, lines the channels that they shared; red lines had a failure. Pick a circle to see the agent, a number to see the records.",
     table: "The same as a table",
     channels: "Channels",
     failures: "Failures",
@@ -208,6 +211,7 @@ export const T = {
     policyLabel: "A policy: the log, its witnesses and their quorum, as `hansard verify --policy` takes it",
     policyUse: "Use this policy",
     policyShow: "The policy",
+    policyGive: "Give a policy",
     policyForget: "Forget the policy",
     cosigned: (at: string): string => `cosigned at ${at}`,
     notCosigned: "has not cosigned this checkpoint",
@@ -246,7 +250,7 @@ export const T = {
     no_split_view: "Everybody sees the same",
     tiles: "The stored hashes",
   },
-  ifSo: "if",
+  ifSo: "on",
 
   token: {
     title: "This log asks who you are",

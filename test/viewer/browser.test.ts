@@ -18,6 +18,7 @@ import {
 } from "../../src/core/index.ts"
 import { cosigner } from "../../src/core/cosignature.ts"
 import { formatNote, parseNote } from "../../src/core/note.ts"
+import { MemoryStore } from "../../src/store/index.ts"
 import { buildPage, CHROMIUM, shotPath } from "./page.ts"
 import { populate, serve } from "./served.ts"
 import type { Served } from "./served.ts"
@@ -379,6 +380,32 @@ describe.skipIf(CHROMIUM === undefined)("the page (needs Chromium: apt-get insta
           .map((element) => element.outerHTML),
       )
     expect(nameless).toEqual([])
+  })
+
+  test("a service that goes away is said to be away, and what came meanwhile is there when it is back", async () => {
+    const signer = generateSignerKey("hansard.example/log", "log", systemRandom)
+    const store = new MemoryStore()
+    await using first = await serve({ store, signer })
+    await first.hub.auditLog.append({ at: AT, kind: "noted", text: "before" })
+    const page = await open("", first.url)
+    await page.getByText("before").first().waitFor()
+    await page.locator(".live[data-state=on]").waitFor()
+    const port = Number(new URL(first.url).port)
+    await first[Symbol.asyncDispose]()
+    await page.locator(".live[data-state=off]", { hasText: "Not connected" }).waitFor()
+    // What is asked now fails, and says so.
+    await page.keyboard.press("/")
+    await page.keyboard.type("after")
+    await page.getByRole("alert").first().waitFor()
+    await using again = await serve({ store, signer, port })
+    await again.hub.auditLog.append({ at: AT, kind: "noted", text: "after all" })
+    await page.locator(".live[data-state=on]").waitFor()
+    await page.locator(".row[id]", { hasText: "after all" }).waitFor()
+    await page.getByRole("alert").first().waitFor({ state: "detached" })
+    await page.locator(".top .badge[data-status=verified]").waitFor()
+    await page.context().close()
+    // The browser itself reports that nobody was there.
+    troubles = troubles.filter((text) => !text.includes("ERR_"))
   })
 
   test("a token is asked for when the service wants one", async () => {

@@ -10,7 +10,7 @@ import { Empty, Failure } from "../parts/notice.tsx"
 import { Kind, Sentence } from "../parts/values.tsx"
 import { NO_FILTER } from "../place.ts"
 import { useResource } from "../resource.ts"
-import { goFilter, goView, learnNames, openRecord, place } from "../state.ts"
+import { goFilter, goView, learnNames, nameOf, openRecord, place } from "../state.ts"
 import { useTick } from "../story/view.tsx"
 import { T } from "../texts.ts"
 import { differences } from "./diff.ts"
@@ -270,16 +270,18 @@ function History({ agent: { history } }: { readonly agent: AgentAnswer }): JSX.E
   return (
     <section class="card wide">
       <h3>{T.agents.history}</h3>
+      <p class="muted">{T.agents.historyHint}</p>
       <ol class="history">
         {history.map(({ index, record }, i) => {
           const before = history.slice(i + 1).find((other) => isSameKind(other.record, record))
           return (
             <li key={index}>
               <span class="cell-time">{dateTime(record["at"])}</span>
-              <Kind kind={String(record["kind"])} />
+              <Kind record={record} />
               <span>
                 <Sentence record={record} />
                 {before === undefined ? null : <Versions before={before.record} after={record} />}
+                <Actor record={record} />
               </span>
               <button
                 type="button"
@@ -311,6 +313,12 @@ function Versions({
   const [from, to] = [before["version"], after["version"]]
   if (typeof from !== "number" || typeof to !== "number" || from === to) return null
   return <span class="muted"> · {T.agents.versions(from, to)}</span>
+}
+
+/** Where somebody else did it. */
+function Actor({ record: { agent_id, actor_id } }: { readonly record: Fields }): JSX.Element | null {
+  if (typeof actor_id !== "string" || actor_id === agent_id) return null
+  return <span class="muted"> · {T.agents.by(nameOf(actor_id))}</span>
 }
 
 function isSameKind(a: Fields, b: Fields): boolean {

@@ -37,8 +37,8 @@ export function IntegrityView(): JSX.Element {
     <div class="cards page">
       <HeadCard />
       <KeyCard />
-      <WitnessCard />
       <SeenCard seen={memory()?.seen ?? []} />
+      <WitnessCard />
       <WholeCard />
       <section class="card">
         <h3>{T.integrity.gaps}</h3>
@@ -198,14 +198,15 @@ function KeyCard(): JSX.Element {
   )
 }
 
-/** Sizes over time, as a line of steps. */
+/** Sizes over time, as a line of steps from the first that was seen to the last. */
 function SeenCard({ seen }: { readonly seen: readonly SeenCheckpoint[] }): JSX.Element {
   const [first, last] = [seen[0], seen.at(-1)]
   const span = Math.max(1, (last?.at ?? 0) - (first?.at ?? 0))
-  const most = Math.max(1, last?.size ?? 0)
+  const [least, most] = [first?.size ?? 0, last?.size ?? 0]
+  const grown = Math.max(1, most - least)
   const steps = seen.map(({ size, at }, i) => {
     const x = (((at - (first?.at ?? 0)) / span) * 300).toFixed(1)
-    const y = (78 - (size / most) * 70).toFixed(1)
+    const y = (78 - ((size - least) / grown) * 70).toFixed(1)
     return i === 0 ? `M${x} ${y}` : `H${x}V${y}`
   })
   return (

@@ -90,29 +90,32 @@ function PolicyForm({ text: kept }: { readonly text: string | undefined }): JSX.
     )
   }
   return (
-    <form
-      class="policy"
-      onSubmit={(event) => {
-        event.preventDefault()
-        use(text)
-      }}
-    >
-      <label>
-        {T.integrity.policyLabel}
-        <textarea
-          class="text-input"
-          rows={4}
-          maxLength={MAX_POLICY_BYTES}
-          spellcheck={false}
-          value={text}
-          placeholder={"log <vkey>\nwitness <name> <vkey>\nquorum <name>"}
-          onInput={(event) => setText(event.currentTarget.value)}
-        />
-      </label>
-      <button type="submit" class="button" disabled={text.trim() === ""}>
-        {T.integrity.policyUse}
-      </button>
-    </form>
+    <details>
+      <summary>{T.integrity.policyGive}</summary>
+      <form
+        class="policy"
+        onSubmit={(event) => {
+          event.preventDefault()
+          use(text)
+        }}
+      >
+        <label>
+          {T.integrity.policyLabel}
+          <textarea
+            class="text-input"
+            rows={4}
+            maxLength={MAX_POLICY_BYTES}
+            spellcheck={false}
+            value={text}
+            placeholder={"log <vkey>\nwitness <name> <vkey>\nquorum <name>"}
+            onInput={(event) => setText(event.currentTarget.value)}
+          />
+        </label>
+        <button type="submit" class="button" disabled={text.trim() === ""}>
+          {T.integrity.policyUse}
+        </button>
+      </form>
+    </details>
   )
 }
 

@@ -1,18 +1,16 @@
 /** The network of the selected time: agents as circles, what they shared as lines. */
 import type { JSX } from "preact"
 import { useState } from "preact/hooks"
-import { isoTime, parseTime } from "../../core/index.ts"
 import type { RecordItem } from "../../wire/http.ts"
 import { number } from "../format.ts"
-import { useKeys } from "../keys.ts"
 import { Empty, Failure } from "../parts/notice.tsx"
 import { Value } from "../parts/values.tsx"
 import { NO_FILTER, withField } from "../place.ts"
 import type { Filter } from "../place.ts"
 import { askPage, askStats } from "../records/ask.ts"
-import { moved, visibleRange, zoomed } from "../records/buckets.ts"
-import type { TimeRange } from "../records/buckets.ts"
 import { Histogram } from "../records/histogram.tsx"
+import { useTime } from "../records/time.ts"
+import type { TimeBounds } from "../records/time.ts"
 import { useResource } from "../resource.ts"
 import { go, goFilter, goView, nameOf, place } from "../state.ts"
 import { T } from "../texts.ts"
@@ -30,34 +28,7 @@ export function NetworkView(): JSX.Element {
   const stats = useResource(key, (signal) => askStats(asked, signal))
   const records = useResource(key, (signal) => loadRecords(asked, signal))
   const [picked, setPicked] = useState<string | undefined>(undefined)
-  const range = boundsOf(filter)
-  const shown = stats.data === undefined ? undefined : visibleRange(stats.data, range)
-  const setRange = ({ from, to }: TimeRange): void => setTime({ from: isoTime(from), to: isoTime(to) })
-  const zoomOut = (): void => {
-    if (shown !== undefined && range.from !== undefined) setRange(zoomed(shown, 2))
-  }
-  useKeys([
-    {
-      keys: ["+", "="],
-      text: T.keys.zoomIn,
-      group: T.keys.time,
-      run: () => shown && setRange(zoomed(shown, 0.5)),
-    },
-    { keys: ["-", "_"], text: T.keys.zoomOut, group: T.keys.time, run: zoomOut },
-    {
-      keys: ["[", "ArrowLeft"],
-      text: T.keys.earlier,
-      group: T.keys.time,
-      run: () => shown && setRange(moved(shown, -0.5)),
-    },
-    {
-      keys: ["]", "ArrowRight"],
-      text: T.keys.later,
-      group: T.keys.time,
-      run: () => shown && setRange(moved(shown, 0.5)),
-    },
-    { keys: ["0"], text: T.keys.allTime, group: T.keys.time, run: () => setTime({}) },
-  ])
+  const time = useTime(stats.data, filter, setTime)
   const graph = graphOf(records.data?.map(({ record }) => record) ?? [])
   const error = stats.error ?? records.error
   return (
@@ -67,7 +38,7 @@ export function NetworkView(): JSX.Element {
         <div class="histogram alone" />
       ) : (
         <div class="alone">
-          <Histogram stats={stats.data} range={range} onRange={setRange} onZoomOut={zoomOut} />
+          <Histogram stats={stats.data} range={time.range} onRange={time.set} onZoomOut={time.zoomOut} />
         </div>
       )}
       {records.data !== undefined && graph.nodes.length === 0 ? <Empty>{T.network.none}</Empty> : null}
@@ -140,11 +111,17 @@ function Picture({
             onBlur={() => onPick(undefined)}
             onClick={() => goView("agents", id)}
             onKeyDown={(event) => {
-              if (event.key === "Enter") goView("agents", id)
+              if (event.key !== "Enter" && event.key !== " ") return
+              event.preventDefault()
+              goView("agents", id)
             }}
           >
             <circle cx={x} cy={y} r={radius} />
+            <text class="below" x={x} y={y + radius + 24} text-anchor="middle">
+              {nameOf(id)}
+            </text>
             <text
+              class="beside"
               x={isMiddle ? x : x + (isLeft ? -radius - 7 : radius + 7)}
               y={isMiddle ? y + (y < SIZE / 2 ? -radius - 8 : radius + 17) : y + 4}
               text-anchor={isMiddle ? "middle" : isLeft ? "end" : "start"}
@@ -226,14 +203,9 @@ function timeFilter(): Filter {
   return { ...NO_FILTER, ...timeOf(place.peek().filter) }
 }
 
-function setTime(time: { from?: string; to?: string }): void {
+function setTime(time: TimeBounds): void {
   const { filter } = place.peek()
   go({ view: "network", filter: withField(withField(filter, "from", time.from), "to", time.to) })
-}
-
-function boundsOf({ from, to }: Filter): Partial<TimeRange> {
-  const [start, end] = [parseTime(from), parseTime(to)]
-  return { ...(start === undefined ? {} : { from: start }), ...(end === undefined ? {} : { to: end }) }
 }
 
 async function loadRecords(filter: Filter, signal: AbortSignal): Promise<readonly RecordItem[]> {

@@ -30,9 +30,19 @@ export function kindColour(kind: string): string {
   return `color-mix(in oklab, var(--tone-${tone(kind)}) ${step}%, var(--surface))`
 }
 
-/** The same for a canvas, which knows no custom properties. */
-export function canvasColour(kind: string, style: CSSStyleDeclaration): string {
-  const step = STEPS[(shades.value.get(kind) ?? 0) % STEPS.length] ?? 100
-  const read = (name: string): string => style.getPropertyValue(name).trim()
-  return `color-mix(in oklab, ${read(`--tone-${tone(kind)}`)} ${step}%, ${read("--surface")})`
+/** A record's: its kind's, unless it went worse than such a record usually does. */
+export function recordColour(record: Readonly<Record<string, unknown>>): string {
+  const kind = String(record["kind"])
+  const own = toneOf(record)
+  return own !== tone(kind) && (own === "bad" || own === "warn") ? `var(--tone-${own})` : kindColour(kind)
+}
+
+/** What a colour is here and now, for a canvas, which knows no custom properties and no themes. */
+export function canvasColour(colour: string): string {
+  const probe = document.createElement("i")
+  probe.style.color = colour
+  document.body.append(probe)
+  const resolved = getComputedStyle(probe).color
+  probe.remove()
+  return resolved
 }

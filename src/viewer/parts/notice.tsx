@@ -24,6 +24,22 @@ export function Failure({
   )
 }
 
-export function Empty({ children }: { readonly children: string }): JSX.Element {
-  return <div class="notice muted">{children}</div>
+/** Nothing to show, and why. */
+export function Empty({
+  children,
+  action,
+}: {
+  readonly children: string
+  readonly action?: { readonly text: string; readonly run: () => void }
+}): JSX.Element {
+  return (
+    <div class="notice empty muted" role="status">
+      {children}
+      {action === undefined ? null : (
+        <button type="button" class="button small" onClick={action.run}>
+          {action.text}
+        </button>
+      )}
+    </div>
+  )
 }

@@ -8,7 +8,7 @@ import { NO_FILTER, withValue } from "../place.ts"
 import type { Excludable } from "../place.ts"
 import { channelTypes, goFilter, goView, nameOf, place } from "../state.ts"
 import { T } from "../texts.ts"
-import { kindColour } from "./colour.ts"
+import { recordColour } from "./colour.ts"
 import { openMenu } from "./menu.tsx"
 import type { MenuItem } from "./menu.tsx"
 import { copy } from "./toast.tsx"
@@ -146,10 +146,18 @@ export function Value({
   )
 }
 
-export function Kind({ kind, tabIndex }: { readonly kind: string; readonly tabIndex?: number }): JSX.Element {
+/** A record's kind, with a dot in its colour. */
+export function Kind({
+  record,
+  tabIndex,
+}: {
+  readonly record: Fields
+  readonly tabIndex?: number
+}): JSX.Element {
+  const kind = String(record["kind"])
   return (
     <Value field="kind" value={kind} class="kind" {...(tabIndex === undefined ? {} : { tabIndex })}>
-      {[<i class="dot" style={{ background: kindColour(kind) }} />, kind]}
+      {[<i class="dot" style={{ background: recordColour(record) }} />, kind]}
     </Value>
   )
 }

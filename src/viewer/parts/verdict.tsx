@@ -14,13 +14,16 @@ export function VerdictRow({
     <div data-verdict={verdict.status}>
       <dt>{T.claims[claim]}</dt>
       <dd>
-        <b class="verdict">{T.statuses[verdict.status]}</b> {verdict.because}
-        {verdict.status === "conditional" ? (
-          <span class="muted">
-            {" "}
-            — {T.ifSo} {verdict.on}
-          </span>
-        ) : null}
+        <b class="verdict">{T.statuses[verdict.status]}</b>
+        <span>
+          {verdict.because}
+          {verdict.status === "conditional" ? (
+            <span class="muted">
+              {" "}
+              — {T.ifSo} {verdict.on}
+            </span>
+          ) : null}
+        </span>
       </dd>
     </div>
   )

@@ -65,7 +65,7 @@ export function Histogram({
   return (
     <section class="histogram" aria-label={T.histogram}>
       <div class="histogram-chart" ref={box} title={T.histogramHint}>
-        {shown === undefined ? <div class="notice muted">{T.noTimes}</div> : null}
+        {shown === undefined ? <div class="notice empty muted">{T.noTimes}</div> : null}
       </div>
       <div class="histogram-words" aria-hidden="true">
         {hover === undefined ? describeRange(shown, stats.histogram.interval_ms) : describe(hover)}
@@ -84,10 +84,8 @@ function makePlot(
     readonly onHover: (at: number | undefined) => void
   },
 ): uPlot {
-  const style = getComputedStyle(document.documentElement)
-  const paint = (name: string): string => style.getPropertyValue(name).trim()
   const bars = uPlot.paths.bars?.({ size: [0.86, 48], align: 1, gap: 0 })
-  const axis = { stroke: paint("--muted"), font: AXIS_FONT, ticks: { show: false } }
+  const axis = { stroke: canvasColour("var(--muted)"), font: AXIS_FONT, ticks: { show: false } }
   return new uPlot(
     {
       width: element.clientWidth,
@@ -104,7 +102,7 @@ function makePlot(
         {
           ...axis,
           size: 44,
-          grid: { stroke: paint("--line"), width: 1 },
+          grid: { stroke: canvasColour("var(--line)"), width: 1 },
           splits: (_plot, _axis, _min, max) => [0, max],
           values: (_plot, splits) => splits.map((value) => compact(value)),
         },
@@ -114,8 +112,8 @@ function makePlot(
         {},
         ...kinds.toReversed().map((kind) => ({
           label: kind,
-          stroke: canvasColour(kind, style),
-          fill: canvasColour(kind, style),
+          stroke: canvasColour(kindColour(kind)),
+          fill: canvasColour(kindColour(kind)),
           width: 0,
           points: { show: false },
           ...(bars === undefined ? {} : { paths: bars }),
@@ -174,20 +172,22 @@ export function Kinds({
   readonly onToggle: (kind: string, without: boolean) => void
 }): JSX.Element {
   return (
-    <div class="kinds" role="group" aria-label={T.columns.kind}>
-      {Object.entries(stats.by_kind).map(([kind, count]) => (
-        <button
-          type="button"
-          key={kind}
-          class="kind-facet"
-          aria-pressed={wanted.includes(kind)}
-          onClick={(event) => onToggle(kind, event.shiftKey)}
-        >
-          <i class="dot" style={{ background: kindColour(kind) }} />
-          {kind}
-          <span class="count">{number(count)}</span>
-        </button>
-      ))}
+    <div class="kinds">
+      <div class="kinds-row" role="group" aria-label={T.columns.kind}>
+        {Object.entries(stats.by_kind).map(([kind, count]) => (
+          <button
+            type="button"
+            key={kind}
+            class="kind-facet"
+            aria-pressed={wanted.includes(kind)}
+            onClick={(event) => onToggle(kind, event.shiftKey)}
+          >
+            <i class="dot" style={{ background: kindColour(kind) }} />
+            {kind}
+            <span class="count">{number(count)}</span>
+          </button>
+        ))}
+      </div>
     </div>
   )
 }

@@ -32,6 +32,7 @@ export function RecordList({
   onSelect,
   onTop,
   handle,
+  children,
 }: {
   readonly rows: Rows
   /** Index of a record. */
@@ -40,6 +41,8 @@ export function RecordList({
   /** Whether the newest record is in view. */
   readonly onTop: (isTop: boolean) => void
   readonly handle: { current: ListHandle | undefined }
+  /** Stands in the rows' place when there are none. */
+  readonly children?: JSX.Element | null
 }): JSX.Element {
   const box = useRef<HTMLDivElement>(null)
   const [, draw] = useState(0)
@@ -86,7 +89,7 @@ export function RecordList({
           {T.columns.index}
         </span>
         <span role="columnheader" class="cell-time">
-          {T.columns.time} <span class="muted">{topDay}</span>
+          {T.columns.time} <span class="muted wide-only">{topDay}</span>
         </span>
         <span role="columnheader" class="cell-kind">
           {T.columns.kind}
@@ -95,6 +98,7 @@ export function RecordList({
           {T.columns.what}
         </span>
       </div>
+      {children}
       <div
         class="scroll"
         ref={box}
@@ -211,7 +215,7 @@ function Row({
         </Value>
       </span>
       <span role="gridcell" class="cell-kind">
-        <Kind kind={String(record["kind"])} tabIndex={-1} />
+        <Kind record={record} tabIndex={-1} />
       </span>
       <span role="gridcell" class="cell-what">
         <Sentence record={record} tabIndex={-1} />

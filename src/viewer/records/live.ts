@@ -24,17 +24,24 @@ export class Live {
   /** The rows have to be made again: too much was kept back. */
   readonly #reload: () => void
   readonly #changed: () => void
+  /** The service is back. */
+  readonly #again: () => void
   readonly #stop = new AbortController()
   #waiting: RecordItem[] = []
   #isOverflowing = false
+  #wasLost = false
   #fresh: RecordItem[] = []
   /** Cancels what will show the fresh ones. */
   #showing: (() => void) | undefined
 
-  constructor(rows: Rows, options: { readonly reload: () => void; readonly changed: () => void }) {
+  constructor(
+    rows: Rows,
+    options: { readonly reload: () => void; readonly changed: () => void; readonly again: () => void },
+  ) {
     this.#rows = rows
     this.#reload = options.reload
     this.#changed = options.changed
+    this.#again = options.again
   }
 
   start(params: Params, from: number): void {
@@ -45,6 +52,8 @@ export class Live {
         trust.refresh(checkpoint).catch(() => {})
       },
       connected: (isConnected: boolean) => {
+        if (isConnected && this.#wasLost) this.#again()
+        this.#wasLost = !isConnected
         this.isConnected.value = isConnected
       },
     }

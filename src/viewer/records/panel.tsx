@@ -109,7 +109,7 @@ function RecordBody({
         <Sentence record={record} />
       </p>
       <div class="panel-row">
-        <Kind kind={String(record["kind"])} />
+        <Kind record={record} />
         {hasCause ? (
           <button type="button" class="button small" onClick={toCause}>
             <Icon name="cause" /> {T.cause}

@@ -32,6 +32,8 @@ export interface Rows {
   want(first: number, last: number): void
   /** Oldest first, as a tail brings them. */
   add(items: readonly RecordItem[]): void
+  /** What could not be loaded is asked for again. */
+  again(): void
   stop(): void
 }
 
@@ -104,6 +106,11 @@ export class IndexedRows implements Rows {
   growTo(size: number): void {
     if (size <= this.#size) return
     this.#size = size
+    this.version.value++
+  }
+
+  again(): void {
+    this.error.value = undefined
     this.version.value++
   }
 
@@ -257,6 +264,11 @@ export class FilteredRows implements Rows {
 
   add(items: readonly RecordItem[]): void {
     for (const item of items) if (item.index > (this.get(0)?.index ?? -1)) this.#newer.push(item)
+    this.version.value++
+  }
+
+  again(): void {
+    this.error.value = undefined
     this.version.value++
   }
 

@@ -2,22 +2,20 @@
 import { computed } from "@preact/signals"
 import type { JSX } from "preact"
 import { useEffect, useMemo, useRef, useState } from "preact/hooks"
-import { isoTime, parseTime, systemClock, systemTimers } from "../../core/index.ts"
+import { parseTime, systemClock, systemTimers } from "../../core/index.ts"
 import { number } from "../format.ts"
 import { useKeys } from "../keys.ts"
 import { openMenu } from "../parts/menu.tsx"
 import { Empty, Failure } from "../parts/notice.tsx"
 import { copy } from "../parts/toast.tsx"
 import { recordActions } from "../parts/values.tsx"
-import { isFiltered, withField, withValue } from "../place.ts"
+import { isFiltered, NO_FILTER, withField, withValue } from "../place.ts"
 import type { Filter } from "../place.ts"
 import { useResource } from "../resource.ts"
 import { logSize } from "../session.ts"
 import { go, goFilter, goView, openRecord, place, service } from "../state.ts"
 import { T } from "../texts.ts"
 import { askPage, askStats, tailParams } from "./ask.ts"
-import { moved, visibleRange, zoomed } from "./buckets.ts"
-import type { TimeRange } from "./buckets.ts"
 import { Chips } from "./filters.tsx"
 import { Histogram, Kinds } from "./histogram.tsx"
 import { RecordList } from "./list.tsx"
@@ -26,6 +24,7 @@ import { Live } from "./live.ts"
 import { RecordPanel } from "./panel.tsx"
 import { FilteredRows, IndexedRows } from "./rows.ts"
 import type { Rows } from "./rows.ts"
+import { useTime } from "./time.ts"
 import { Toolbar } from "./toolbar.tsx"
 
 /** Between two counts of everything while records arrive. */
@@ -50,17 +49,9 @@ export function RecordsView(): JSX.Element {
   })
   const handle = useRef<ListHandle | undefined>(undefined)
   const [selected, setSelected] = useState<number | undefined>(record)
-  const range = boundsOf(filter)
-  const shown = stats.data === undefined ? undefined : visibleRange(stats.data, range)
-
-  const setRange = ({ from, to }: TimeRange): void =>
-    goFilter({ ...place.peek().filter, from: isoTime(from), to: isoTime(to) })
-  const allTime = (): void =>
-    goFilter(withField(withField(place.peek().filter, "from", undefined), "to", undefined))
-  const zoomOut = (): void => {
-    if (shown === undefined || (range.from === undefined && range.to === undefined)) return
-    setRange(zoomed(shown, 2))
-  }
+  const time = useTime(stats.data, filter, ({ from, to }) =>
+    goFilter(withField(withField(place.peek().filter, "from", from), "to", to)),
+  )
 
   /** Selects, and keeps an open panel in step. */
   const select = (row: number): void => {
@@ -149,26 +140,6 @@ export function RecordsView(): JSX.Element {
       run: () => (live.isFollowing.peek() ? live.pause() : toNewest()),
     },
     {
-      keys: ["+", "="],
-      text: T.keys.zoomIn,
-      group: T.keys.time,
-      run: () => shown && setRange(zoomed(shown, 0.5)),
-    },
-    { keys: ["-", "_"], text: T.keys.zoomOut, group: T.keys.time, run: zoomOut },
-    {
-      keys: ["[", "ArrowLeft"],
-      text: T.keys.earlier,
-      group: T.keys.time,
-      run: () => shown && setRange(moved(shown, -0.5)),
-    },
-    {
-      keys: ["]", "ArrowRight"],
-      text: T.keys.later,
-      group: T.keys.time,
-      run: () => shown && setRange(moved(shown, 0.5)),
-    },
-    { keys: ["0"], text: T.keys.allTime, group: T.keys.time, run: allTime },
-    {
       keys: ["y"],
       text: T.keys.copyLink,
       group: T.keys.panel,
@@ -192,7 +163,7 @@ export function RecordsView(): JSX.Element {
           <div class="histogram" />
         ) : (
           <>
-            <Histogram stats={stats.data} range={range} onRange={setRange} onZoomOut={zoomOut} />
+            <Histogram stats={stats.data} range={time.range} onRange={time.set} onZoomOut={time.zoomOut} />
             <Kinds
               stats={stats.data}
               wanted={filter.kind}
@@ -204,7 +175,6 @@ export function RecordsView(): JSX.Element {
           </>
         )}
         {rows.error.value !== undefined ? <Failure error={rows.error.value} /> : null}
-        {isEmpty ? <Empty>{isFiltered(filter) ? T.noRecords : T.emptyLog}</Empty> : null}
         <RecordList
           key={key}
           rows={rows}
@@ -219,7 +189,13 @@ export function RecordsView(): JSX.Element {
             if (row > 0) live.pause()
             openRecord(index, { replace: place.peek().record !== undefined })
           }}
-        />
+        >
+          {!isEmpty ? null : isFiltered(filter) ? (
+            <Empty action={{ text: T.clearFilters, run: () => goFilter(NO_FILTER) }}>{T.noRecords}</Empty>
+          ) : (
+            <Empty>{T.emptyLog}</Empty>
+          )}
+        </RecordList>
       </div>
       {record === undefined ? null : (
         <RecordPanel
@@ -262,7 +238,11 @@ function useRows(
         counting.count()
       })
     }
-    const live = new Live(rows, { reload: () => setEpoch((n) => n + 1), changed })
+    const again = (): void => {
+      rows.again()
+      counting.count()
+    }
+    const live = new Live(rows, { reload: () => setEpoch((n) => n + 1), changed, again })
     return { rows, live, size }
   }, [key, epoch])
   useEffect(() => {
@@ -277,9 +257,4 @@ function useRows(
     }
   }, [made])
   return made
-}
-
-function boundsOf({ from, to }: Filter): Partial<TimeRange> {
-  const [start, end] = [parseTime(from), parseTime(to)]
-  return { ...(start === undefined ? {} : { from: start }), ...(end === undefined ? {} : { to: end }) }
 }

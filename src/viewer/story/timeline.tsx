@@ -220,8 +220,7 @@ function EventRow({
 function RecordWords({ event }: { readonly event: Extract<StoryEvent, { source: "audit" }> }): JSX.Element {
   return (
     <>
-      <Kind kind={String(event.record["kind"])} tabIndex={-1} />{" "}
-      <Sentence record={event.record} tabIndex={-1} />
+      <Kind record={event.record} tabIndex={-1} /> <Sentence record={event.record} tabIndex={-1} />
     </>
   )
 }
