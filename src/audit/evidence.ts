@@ -1,13 +1,24 @@
 import { parseCheckpoint } from "../core/checkpoint.ts"
 import { InvalidInputError, NotFoundError } from "../core/errors.ts"
 import { HASH_BYTES, logSize, recordIndex } from "../core/hash-types.ts"
-import { proveRecord } from "../core/merkle.ts"
+import { computeHashes, planRecordProof } from "../core/merkle.ts"
 import { parseNote } from "../core/note.ts"
 import { formatProofFile } from "../core/proof-file.ts"
-import { tileHashReader } from "../core/tile-reader.ts"
-import { tileAt, type Tile } from "../core/tile.ts"
+import { tileHashReader, type ReadTiles } from "../core/tile-reader.ts"
+import { formatTilePath, tileAt, type Tile } from "../core/tile.ts"
 import type { KnowledgeStore } from "../store/contract.ts"
 import { CHECKPOINT_PATH, readTile, storedTiles } from "./tiles.ts"
+
+/** Makes proofs under one checkpoint. */
+export interface Prover {
+  /** In records, of the checkpoint. */
+  readonly size: number
+  /** A tlog-proof file for each record, in their order. @throws InvalidInputError for one that is not covered. */
+  prove(indexes: readonly number[]): Promise<readonly string[]>
+}
+
+/** In tiles of at most 8 KiB, which a prover keeps: more than the records of a page lie under, if they lie together. */
+const MAX_TILES = 256
 
 /**
  * What is stored of a log's tree, as it is stored: for whoever serves it to others. Nothing is checked here; whoever
@@ -44,17 +55,41 @@ export class StoredEvidence {
    * @throws NotFoundError for a record that it does not cover.
    */
   async prove(index: number): Promise<string> {
-    const note = await this.checkpoint()
-    const checkpoint = note === undefined ? undefined : new TextDecoder().decode(note)
-    const head = checkpoint === undefined ? undefined : parseCheckpoint(parseNote(checkpoint).text)
-    if (checkpoint === undefined || head === undefined || index >= head.size) {
+    const prover = await this.prover()
+    if (prover === undefined || index >= prover.size) {
       throw new NotFoundError(`no checkpoint covers record ${index}`, {
         hint: "Try again when the writer has signed one.",
       })
     }
-    const read = tileHashReader(head.size, head.root, storedTiles(this.#store))
-    const proof = await proveRecord(head.size, recordIndex(index), read)
-    return formatProofFile({ index: recordIndex(index), proof, checkpoint })
+    const [proof = ""] = await prover.prove([index])
+    return proof
+  }
+
+  /**
+   * For the proofs of many records, all of them under the checkpoint that is stored now. `undefined` before the first one.
+   *
+   * Each call costs the tiles that its records lie under, and those that the call before has read are not read again.
+   */
+  async prover(): Promise<Prover | undefined> {
+    const note = await this.checkpoint()
+    if (note === undefined) return undefined
+    const checkpoint = new TextDecoder().decode(note)
+    const { size, root } = parseCheckpoint(parseNote(checkpoint).text)
+    const read = tileHashReader(size, root, rememberingTiles(storedTiles(this.#store)))
+    return {
+      size,
+      async prove(indexes) {
+        const plans = indexes.map((index) => planRecordProof(size, recordIndex(index)))
+        const wanted = [...new Set(plans.flatMap((plan) => plan.indexes))]
+        const hashes = await read(wanted)
+        const known = new Map(wanted.map((index, i) => [index, hashes[i] ?? root]))
+        return plans.map((plan, i) => {
+          const found = plan.indexes.map((index) => known.get(index) ?? root)
+          const index = recordIndex(indexes[i] ?? 0)
+          return formatProofFile({ index, proof: computeHashes(plan, found), checkpoint })
+        })
+      },
+    }
   }
 
   /** In records; 0 before the first checkpoint, and under one that is none. */
@@ -67,5 +102,22 @@ export class StoredEvidence {
       if (error instanceof InvalidInputError) return 0
       throw error
     }
+  }
+}
+
+function rememberingTiles(read: ReadTiles): ReadTiles {
+  const kept = new Map<string, Uint8Array>()
+  return async (tiles) => {
+    const missing = tiles.filter((tile) => !kept.has(formatTilePath(tile)))
+    const found = missing.length === 0 ? [] : await read(missing)
+    if (kept.size + missing.length > MAX_TILES) {
+      const wanted = new Set(tiles.map(formatTilePath))
+      for (const path of [...kept.keys()]) if (!wanted.has(path)) kept.delete(path)
+    }
+    for (const [i, tile] of missing.entries()) {
+      const bytes = found[i]
+      if (bytes !== undefined) kept.set(formatTilePath(tile), bytes)
+    }
+    return tiles.map((tile) => kept.get(formatTilePath(tile)) ?? new Uint8Array())
   }
 }

@@ -1,5 +1,5 @@
 export { AuditLog } from "./audit-log.ts"
-export type { StoredEvidence } from "./evidence.ts"
+export type { Prover, StoredEvidence } from "./evidence.ts"
 export { agentsOf, compileFilter } from "./filter.ts"
 export type { Cosign, LedgerOptions, PublishedCheckpoint } from "./ledger.ts"
 export { CHECKPOINT_PATH, rowPath, storedHashes, storedTiles, TreeRows } from "./tiles.ts"

@@ -9,10 +9,12 @@
 import { textWithin } from "./canonical.ts"
 import { utf8 } from "./bytes.ts"
 import { InvalidInputError } from "./errors.ts"
-import type { Policy, TrustedCheckpoint } from "./policy.ts"
-import { checkProofFile, MAX_PROOF_FILE_BYTES, parseProofFile } from "./proof-file.ts"
+import { checkRecord } from "./merkle.ts"
+import { leafHash } from "./merkle-hash.ts"
+import { openCheckpointBy, type Policy, type TrustedCheckpoint } from "./policy.ts"
+import { MAX_PROOF_FILE_BYTES, parseProofFile } from "./proof-file.ts"
 
-/** Of a whole file, in bytes: ten thousand records and more. */
+/** Of a file that is read at once, in bytes: ten thousand records and more. Line by line there is no end to one. */
 export const MAX_EVIDENCE_BYTES: number = 64 * 2 ** 20
 
 export interface EvidenceItem {
@@ -35,13 +37,14 @@ export function isEvidence(bytes: Uint8Array): boolean {
 export function parseEvidence(file: Uint8Array): EvidenceItem[] {
   const text = textWithin(file, MAX_EVIDENCE_BYTES, "the evidence file")
   const lines = (text.endsWith("\n") ? text.slice(0, -1) : text).split("\n")
-  return lines.map((line, i) => {
-    const item = parseItem(line)
-    if (item === undefined) {
-      throw new InvalidInputError(`line ${i + 1} of the evidence is not {"index", "line", "proof"}`)
-    }
-    return item
-  })
+  return lines.map((line, i) => parseEvidenceLine(line, i + 1))
+}
+
+/** One line of a file, without its newline. @param number from 1. @throws InvalidInputError that names it. */
+export function parseEvidenceLine(line: string, number: number): EvidenceItem {
+  const item = parseItem(line)
+  if (item !== undefined) return item
+  throw new InvalidInputError(`line ${number} of the evidence is not {"index", "line", "proof"}`)
 }
 
 /**
@@ -50,12 +53,30 @@ export function parseEvidence(file: Uint8Array): EvidenceItem[] {
  * @throws InvalidInputError when the proof is none, or is of another index than the item says.
  * @throws BadSignatureError, BadProofError as {@link checkProofFile} does.
  */
-export function checkEvidence({ index, line, proof }: EvidenceItem, policy: Policy): TrustedCheckpoint {
-  const file = parseProofFile(proof)
-  if (file.index !== index) {
-    throw new InvalidInputError(`the evidence says record ${index}, and its proof is of record ${file.index}`)
+export function checkEvidence(item: EvidenceItem, policy: Policy): TrustedCheckpoint {
+  return evidenceChecker(policy)(item)
+}
+
+/**
+ * The same for many items, which mostly have one checkpoint: whose it is, is found out once for those that follow one
+ * another with the same.
+ */
+export function evidenceChecker(policy: Policy): (item: EvidenceItem) => TrustedCheckpoint {
+  let known: { readonly text: string; readonly trusted: TrustedCheckpoint } | undefined
+  return ({ index, line, proof }) => {
+    const file = parseProofFile(proof)
+    if (file.index !== index) {
+      throw new InvalidInputError(
+        `the evidence says record ${index}, and its proof is of record ${file.index}`,
+      )
+    }
+    if (known?.text !== file.checkpoint) {
+      known = { text: file.checkpoint, trusted: openCheckpointBy(policy, file.checkpoint) }
+    }
+    const { trusted } = known
+    checkRecord(file.proof, trusted.size, trusted.root, file.index, leafHash(utf8(line)))
+    return trusted
   }
-  return checkProofFile(file, utf8(line), policy)
 }
 
 function parseItem(text: string): EvidenceItem | undefined {

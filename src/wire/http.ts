@@ -74,10 +74,17 @@ export interface RecordsQuery extends FilterQuery {
   /** `next_cursor` of the page before, with the same filters and order. */
   readonly cursor?: string
   /** Comes before the header `Accept`: for links. */
-  readonly format?: "json" | "ndjson" | "csv"
+  readonly format?: ExportFormat | "json"
   /** With `true` the answer is a {@link LinesPage}: for who checks what it is told. */
   readonly lines?: "true" | "false"
 }
+
+/**
+ * What is streamed: verbatim lines, a table, or lines with their proofs (an evidence file, `hansard check` reads it). The
+ * proofs are all under one checkpoint, signed as the stream begins; what comes later is not in it. Of any length: memory is
+ * needed for a few hundred records at either end.
+ */
+export type ExportFormat = "ndjson" | "csv" | "evidence"
 
 /** A record in a list. `record` is its line, byte for byte, set into the answer's text. */
 export interface RecordItem {

@@ -5,7 +5,7 @@ import { beforeAll, expect, test } from "vitest"
 import { AuditLog } from "../../src/audit/index.ts"
 import { formatEvidence, formatVerifierKey, generateSignerKey, systemRandom } from "../../src/core/index.ts"
 import { MemoryStore } from "../../src/store/index.ts"
-import { build, hansard, tempFolder } from "./run.ts"
+import { build, hansard, records, tempFolder } from "./run.ts"
 
 beforeAll(build, 120_000)
 
@@ -13,9 +13,9 @@ test("check of an evidence file: good ones pass, one byte changed is found and i
   const signer = generateSignerKey("log.example", "log", systemRandom)
   const log = new AuditLog(new MemoryStore(), { ledger: { signer } })
   for (let n = 0; n < 9; n++) await log.append({ at: "2026-05-05T10:00:00Z", kind: "noted", n })
-  const { records } = await log.query({})
+  const { records: entries } = await log.query({})
   const items = await Promise.all(
-    records.map(async ({ index, line }) => ({ index, line, proof: await log.prove(index) })),
+    entries.map(async ({ index, line }) => ({ index, line, proof: await log.prove(index) })),
   )
   await log.close()
   const file = join(tempFolder(), "bundle.ndjson")
@@ -33,7 +33,34 @@ test("check of an evidence file: good ones pass, one byte changed is found and i
   expect(bad.status).toBe(1)
   expect(bad.stderr).toContain("record 4 is not shown")
 
+  // As long as it may be: longer than any file that is read at once, in less memory than it has.
+  const long = items.map(formatEvidence).join("")
+  const times = Math.ceil((70 * 2 ** 20) / long.length)
+  const env = { NODE_OPTIONS: "--max-old-space-size=64" }
+  const checked = hansard(["check", "-", "--key", formatVerifierKey(signer), "--json"], {
+    input: Buffer.from(long.repeat(times)),
+    env,
+  })
+  expect(checked.stderr).toBe("")
+  expect(JSON.parse(checked.stdout)).toMatchObject({ good: true, records: 9 * times })
+
   const rubbish = check([...items.map(formatEvidence), "{}"])
   expect([rubbish.status, rubbish.stdout]).toEqual([2, ""])
   expect(rubbish.stderr).toContain("line 10 of the evidence")
+})
+
+test("export writes records with proofs that check accepts, and says what no checkpoint covers", () => {
+  const dir = join(tempFolder(), "d")
+  hansard(["append", "--dir", dir], { input: records(700) })
+  const vkey = hansard(["checkpoint", "--vkey", "--dir", dir]).stdout.trim()
+  const file = join(dir, "evidence.ndjson")
+  const exported = hansard(["export", "--dir", dir, "--format", "evidence", "--out", file, "--json"])
+  expect(JSON.parse(exported.stdout)).toEqual({ exported: 700, out: file })
+  const checked = hansard(["check", file, "--key", vkey, "--json"])
+  expect(JSON.parse(checked.stdout)).toMatchObject({ good: true, records: 700, size: 700 })
+  const some = hansard(["export", "--dir", dir, "--format", "evidence", "--text", '"n": 69'])
+  expect(some.stdout.split("\n")).toHaveLength(12)
+  const plain = join(tempFolder(), "plain")
+  hansard(["append", "--dir", plain, "--no-ledger"], { input: records(3) })
+  expect(hansard(["export", "--dir", plain, "--format", "evidence"])).toMatchObject({ status: 2, stdout: "" })
 })

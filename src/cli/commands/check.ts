@@ -1,5 +1,11 @@
 import { Command } from "commander"
-import { checkEvidence, isEvidence, MAX_EVIDENCE_BYTES, parseEvidence } from "../../core/evidence-file.ts"
+import {
+  evidenceChecker,
+  isEvidence,
+  MAX_EVIDENCE_BYTES,
+  parseEvidenceLine,
+} from "../../core/evidence-file.ts"
+import { InvalidInputError } from "../../core/errors.ts"
 import { checkForkEvidence, isForkEvidence, parseForkEvidence } from "../../core/fork-evidence.ts"
 import type { Fork } from "../../core/fork-evidence.ts"
 import { formatVerifierKey } from "../../core/key.ts"
@@ -8,8 +14,8 @@ import { BadProofError, BadSignatureError } from "../../core/proof-errors.ts"
 import { checkProofFile, parseProofFile } from "../../core/proof-file.ts"
 import { isoTime } from "../../core/system.ts"
 import { visible } from "../colours.ts"
-import { MAX_INPUT_LINE_BYTES } from "../lines.ts"
-import { readWithin } from "../read-within.ts"
+import { MAX_INPUT_LINE_BYTES, readLines } from "../lines.ts"
+import { readParts, readWithin } from "../read-within.ts"
 import { OK, report, usageError, VERIFICATION_FAILED } from "../report.ts"
 import type { Shell } from "../shell.ts"
 import { addTrustOptions, trustOf } from "../trust.ts"
@@ -55,10 +61,15 @@ async function check(shell: Shell, path: string, options: CheckOptions): Promise
       "Give --key VKEY, the log's verifier key.",
     )
   }
-  const bytes = await readWithin(shell, path, MAX_EVIDENCE_BYTES)
+  const parts = readParts(shell, path)
   try {
+    const { value: first } = await parts.next()
+    if (first !== undefined && isEvidence(first)) {
+      await checkAll(shell, joined(first, parts), policy, options)
+      return OK
+    }
+    const bytes = await within(first, parts, path)
     if (isForkEvidence(bytes)) checkFork(shell, bytes, policy, options)
-    else if (isEvidence(bytes)) checkAll(shell, bytes, policy, options)
     else await checkProof(shell, bytes, policy, options)
     return OK
   } catch (error) {
@@ -85,32 +96,78 @@ async function checkProof(
   tellProof(shell, proof.index, checkProofFile(proof, record, policy), json === true)
 }
 
-/** Records with their proofs. The first that is not shown ends it: what is left of such a file is nobody's evidence. */
-function checkAll(shell: Shell, bytes: Uint8Array, policy: Policy, { record, json }: CheckOptions): void {
+/**
+ * Records with their proofs, a line at a time: however long the file is. The first that is not shown ends it: what is left
+ * of such a file is nobody's evidence.
+ */
+async function checkAll(
+  shell: Shell,
+  file: AsyncIterable<Uint8Array>,
+  policy: Policy,
+  { record, json }: CheckOptions,
+): Promise<void> {
   if (record !== undefined) throw usageError("this file has its records in it", "Leave out --record.")
-  const items = parseEvidence(bytes)
   const origins = new Set<string>()
   let size = 0
-  for (const item of items) {
-    try {
-      const checkpoint = checkEvidence(item, policy)
+  let records = 0
+  const checked = evidenceChecker(policy)
+  for await (const lines of readLines(file)) {
+    for (const { text, number, problem } of lines) {
+      if (problem !== undefined) throw new InvalidInputError(`line ${number} of the evidence ${problem}`)
+      const item = parseEvidenceLine(text, number)
+      const checkpoint = shown(item.index, () => checked(item))
       origins.add(checkpoint.origin)
       size = Math.max(size, checkpoint.size)
-    } catch (error) {
-      if (!(error instanceof BadProofError) && !(error instanceof BadSignatureError)) throw error
-      const message = `record ${item.index} is not shown: ${error.message}`
-      throw error instanceof BadProofError
-        ? new BadProofError(message, { cause: error })
-        : new BadSignatureError(message, error.key, { cause: error })
+      records++
     }
   }
   if (json === true) {
-    shell.out.line(JSON.stringify({ good: true, records: items.length, origins: [...origins], size }))
+    shell.out.line(JSON.stringify({ good: true, records, origins: [...origins], size }))
     return
   }
   const names = [...origins].map(visible).join(", ")
-  shell.out.line(`good: ${items.length} records of ${names}, in checkpoints of up to ${size} records`)
+  shell.out.line(`good: ${records} records of ${names}, in checkpoints of up to ${size} records`)
   shell.out.line("  That these are all that there are of their kind is not proved: each stands for itself.")
+}
+
+function shown(index: number, check: () => TrustedCheckpoint): TrustedCheckpoint {
+  try {
+    return check()
+  } catch (error) {
+    if (!(error instanceof BadProofError) && !(error instanceof BadSignatureError)) throw error
+    const message = `record ${index} is not shown: ${error.message}`
+    throw error instanceof BadProofError
+      ? new BadProofError(message, { cause: error })
+      : new BadSignatureError(message, error.key, { cause: error })
+  }
+}
+
+async function* joined(
+  first: Uint8Array,
+  rest: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  yield first
+  yield* rest
+}
+
+/** Of files that are no evidence: what one of them may take. */
+async function within(
+  first: Uint8Array | void,
+  rest: AsyncIterable<Uint8Array>,
+  path: string,
+): Promise<Uint8Array> {
+  const parts = first === undefined ? [] : [first]
+  let bytes = first?.length ?? 0
+  for await (const part of rest) {
+    bytes += part.length
+    if (bytes > MAX_EVIDENCE_BYTES) {
+      throw new InvalidInputError(`${path} is longer than ${MAX_EVIDENCE_BYTES} bytes`, {
+        hint: "Name the right file.",
+      })
+    }
+    parts.push(part)
+  }
+  return Buffer.concat(parts)
 }
 
 function tellProof(

@@ -1,8 +1,9 @@
 import { closeSync, openSync, writeSync } from "node:fs"
 import { Command, Option } from "commander"
 import { compileFilter } from "../../audit/index.ts"
-import type { LogEntry } from "../../audit/index.ts"
+import type { LogEntry, Prover } from "../../audit/index.ts"
 import { csvHeader, csvOf } from "../../audit/csv.ts"
+import { formatEvidence } from "../../core/evidence-file.ts"
 import { addCommonOptions, addFilterOptions, addTimeSynonyms, filterOf } from "../filters.ts"
 import type { FilterOptions } from "../filters.ts"
 import { DataFolder } from "../folder.ts"
@@ -12,11 +13,13 @@ import { note } from "../shell.ts"
 import type { CommonOptions, Shell } from "../shell.ts"
 import { writeTileTree } from "../tile-tree.ts"
 
+/** In records: neighbours share what proves them. */
+const WRITTEN_AT_ONCE = 256
 /** Characters that gather before they are written to a file. */
 const WRITE_AT = 65_536
 
 interface ExportOptions extends CommonOptions, FilterOptions {
-  readonly format?: "jsonl" | "csv"
+  readonly format?: "jsonl" | "csv" | "evidence"
   readonly out?: string
   readonly tiles?: string
   readonly from?: string
@@ -27,10 +30,10 @@ export function exportCommand(shell: Shell, _setStatus: (status: number) => void
   const command = new Command("export")
     .description("the records that pass all filters, for other programs; or the log as static files")
     .addOption(
-      new Option("--format <format>", "the verbatim lines, or a table for spreadsheets").choices([
-        "jsonl",
-        "csv",
-      ]),
+      new Option(
+        "--format <format>",
+        "the verbatim lines, a table for spreadsheets, or lines with their proofs for `hansard check`",
+      ).choices(["jsonl", "csv", "evidence"]),
     )
     .option("--out <file>", "where to write them (default: standard output)")
     .addOption(
@@ -69,18 +72,36 @@ async function exportRecords(shell: Shell, options: ExportOptions): Promise<void
   await using folder = await DataFolder.openToRead(options.dir)
   const lets = compileFilter(await filterOf(options, folder.log))
   const isCsv = options.format === "csv"
-  const rowOf = (entry: LogEntry): string => (isCsv ? `${csvOf(entry)}\r\n` : `${entry.line}\n`)
+  const prover = options.format === "evidence" ? await proverOf(folder) : undefined
+  const rowsOf = async (group: readonly LogEntry[]): Promise<string> => {
+    if (prover === undefined) {
+      return group.map((entry) => (isCsv ? `${csvOf(entry)}\r\n` : `${entry.line}\n`)).join("")
+    }
+    const proofs = await prover.prove(group.map(({ index }) => index))
+    return group.map(({ index, line }, i) => formatEvidence({ index, line, proof: proofs[i] ?? "" })).join("")
+  }
   const sink = options.out === undefined ? toShell(shell) : toFile(options.out)
   const signal = AbortSignal.any([shell.interrupted, shell.unread])
   let count = 0
+  let uncovered = 0
+  let group: LogEntry[] = []
+  const flush = async (): Promise<void> => {
+    const text = await rowsOf(group)
+    group = []
+    await sink.write(text)
+  }
   try {
     if (isCsv) await sink.write(`${csvHeader()}\r\n`)
     for await (const entry of folder.log.entries({ signal })) {
       if (!lets(entry)) continue
+      if (prover !== undefined && entry.index >= prover.size) {
+        uncovered++
+        continue
+      }
       count++
-      const written = sink.write(rowOf(entry))
-      if (written !== undefined) await written
+      if (group.push(entry) >= WRITTEN_AT_ONCE) await flush()
     }
+    if (group.length > 0) await flush()
   } catch (error) {
     if (shell.unread.aborted) return
     if (shell.interrupted.aborted)
@@ -89,9 +110,19 @@ async function exportRecords(shell: Shell, options: ExportOptions): Promise<void
   } finally {
     sink.end()
   }
+  if (uncovered > 0) note(shell, `${uncovered} records lie beyond the last checkpoint, and are left out`)
   if (options.out === undefined) return
   if (options.json === true) shell.out.line(JSON.stringify({ exported: count, out: options.out }))
   else note(shell, `${count} records are in ${options.out}`)
+}
+
+async function proverOf(folder: DataFolder): Promise<Prover> {
+  const prover = await folder.log.evidence.prover()
+  if (prover !== undefined) return prover
+  throw usageError(
+    "this log has no checkpoint, and nothing proves a record",
+    "Export its lines: --format jsonl.",
+  )
 }
 
 interface Sink {

@@ -1,7 +1,7 @@
-import type { AuditLog, LogEntry, QueryOptions } from "../../audit/index.ts"
+import type { AuditLog, LogEntry, Prover, QueryOptions } from "../../audit/index.ts"
 import { csvHeader, csvOf } from "../../audit/csv.ts"
-import { InvalidInputError, NotFoundError } from "../../core/index.ts"
-import type { RecordsQuery } from "../../wire/http.ts"
+import { formatEvidence, InvalidInputError, NotFoundError } from "../../core/index.ts"
+import type { ExportFormat, RecordsQuery } from "../../wire/http.ts"
 import { visibleTo, type Access } from "./access.ts"
 import { immutable, respond, UNCACHED } from "./caching.ts"
 import { filterOf } from "./filters.ts"
@@ -10,6 +10,8 @@ import { route, type Ask, type Route } from "./route.ts"
 import { indexParam, noQuery, recordAnswer, recordsPage, recordsQuery, type Parsed } from "./schemas.ts"
 import { pieces, streamOf } from "./stream.ts"
 
+/** In records, of a stream with proofs. */
+const PROVED_AT_ONCE = 256
 /** Of a page, unless the request says another one. */
 const DEFAULT_LIMIT = 100
 
@@ -17,7 +19,8 @@ export const recordsRoute: Route = route({
   id: "listRecords",
   method: "GET",
   path: "/v1/records",
-  summary: "Records that pass all filters, a page at a time; as NDJSON or CSV all of them, streamed",
+  summary:
+    "Records that pass all filters, a page at a time; as NDJSON, CSV or with proofs all of them, streamed",
   needs: "read",
   query: recordsQuery,
   headers: { Accept: "application/json, application/x-ndjson (verbatim lines) or text/csv" },
@@ -39,7 +42,7 @@ export const recordsRoute: Route = route({
       throw wrongFields([{ in: "query", field: "cursor", message: "a stream has no pages" }])
     }
     const entries = (signal: AbortSignal): AsyncIterable<LogEntry> => search(log, ask, signal)
-    const texts = format === "csv" ? csvTexts : lineTexts
+    const texts = format === "evidence" ? evidenceTexts(await proverOf(log)) : TEXTS[format]
     return new Response(
       streamOf((signal) => pieces(texts(entries(signal)))),
       {
@@ -47,7 +50,7 @@ export const recordsRoute: Route = route({
           ...UNCACHED,
           "content-type":
             format === "csv" ? "text/csv; charset=utf-8; header=present" : "application/x-ndjson",
-          "content-disposition": `attachment; filename="records.${format}"`,
+          "content-disposition": `attachment; filename="${FILE_NAMES[format]}"`,
         },
       },
     )
@@ -175,7 +178,48 @@ async function* csvTexts(entries: AsyncIterable<LogEntry>): AsyncGenerator<strin
   for await (const entry of entries) yield `${csvOf(entry)}\r\n`
 }
 
-type Format = "json" | "ndjson" | "csv"
+type Texts = (entries: AsyncIterable<LogEntry>) => AsyncGenerator<string, void, undefined>
+
+const TEXTS: Readonly<Record<"ndjson" | "csv", Texts>> = { ndjson: lineTexts, csv: csvTexts }
+
+const FILE_NAMES: Readonly<Record<ExportFormat, string>> = {
+  ndjson: "records.ndjson",
+  csv: "records.csv",
+  evidence: "evidence.ndjson",
+}
+
+/** Under a checkpoint of everything that is durable now; of a log that is only read here, under its writer's newest. */
+async function proverOf(log: AuditLog): Promise<Prover> {
+  try {
+    await log.checkpoint()
+  } catch (error) {
+    if (!(error instanceof InvalidInputError)) throw error
+  }
+  const prover = await log.evidence.prover()
+  if (prover === undefined) throw new NotFoundError("this log has no checkpoint that proves anything")
+  return prover
+}
+
+/** A group at a time, so that neighbours share the tiles that they lie under. */
+function evidenceTexts(prover: Prover): Texts {
+  const textOf = async (group: readonly LogEntry[]): Promise<string> => {
+    const proofs = await prover.prove(group.map(({ index }) => index))
+    return group.map(({ index, line }, i) => formatEvidence({ index, line, proof: proofs[i] ?? "" })).join("")
+  }
+  return async function* (entries) {
+    let group: LogEntry[] = []
+    for await (const entry of entries) {
+      if (entry.index >= prover.size) continue
+      group.push(entry)
+      if (group.length < PROVED_AT_ONCE) continue
+      yield await textOf(group)
+      group = []
+    }
+    if (group.length > 0) yield await textOf(group)
+  }
+}
+
+type Format = "json" | ExportFormat
 const FORMATS: Readonly<Record<string, Format>> = {
   "application/json": "json",
   "application/x-ndjson": "ndjson",

@@ -97,7 +97,10 @@ export const recordsQuery: z.ZodType<Parsed<RecordsQuery>> = z.strictObject({
   order: z.enum(["asc", "desc"]).optional(),
   limit: whole(1, MAX_PAGE_RECORDS).optional(),
   cursor,
-  format: z.enum(["json", "ndjson", "csv"]).optional().describe("Comes before the header Accept."),
+  format: z
+    .enum(["json", "ndjson", "csv", "evidence"])
+    .optional()
+    .describe("Comes before the header Accept."),
   lines: z.enum(["true", "false"]).optional().describe("Exact lines as texts, instead of records."),
 })
 
