@@ -193,19 +193,22 @@ describe("turns of many", () => {
   test("W-15: a task that the hub let expire is not counted as completed, whatever its owner says later", async () => {
     await using world = await openWorld()
     const { hub, time } = world
-    const [ann] = await agents(hub, { ann: () => {} })
+    const [ann] = await agents(hub, { ann: () => {}, bob: () => {} })
     const task = { task_id: "t1", owner_id: ann?.agentId ?? "", spec: { title: "t", capability: "sums" } }
     await hub.observeTask({ ...task, expires_at: new Date(time.clock() + 1_000).toISOString() })
+    const late = { owner_id: task.owner_id, capability: "sums", outcome: "completed" } as const
     await time.advance(1_000)
     await hub.expireDue()
-    await hub.recordObservation({
-      owner_id: task.owner_id,
-      capability: "sums",
-      outcome: "completed",
-      task_id: "t1",
-    })
-    const { observed } = await hub.getResume(task.owner_id)
-    expect(observed["sums"]).toMatchObject({ n: 1, expired: 1, completed: 0 })
+    await hub.recordObservation({ ...late, task_id: "t1" })
+    const sums = async (): Promise<unknown> => (await hub.getResume(task.owner_id)).observed["sums"]
+    expect(await sums()).toMatchObject({ n: 1, expired: 1, completed: 0 })
+    // Its channel has ended, and the hub has not counted it yet: the hub's word counts all the same.
+    const { channelId } = (await ann?.open({ target: "bob" })) ?? {}
+    await hub.observeTask({ ...task, task_id: "t2", channel_id: channelId ?? "" })
+    await hub.closeChannel(channelId ?? "")
+    await hub.recordObservation({ ...late, task_id: "t2" })
+    await hub.expireDue()
+    expect(await sums()).toMatchObject({ n: 2, expired: 2, completed: 0 })
   })
 
   test("S-5: the log says who ended a channel, and nobody but the hub can write that", async () => {

@@ -177,6 +177,17 @@ describe("tasks", () => {
     expect(timers.pending).toBe(0)
   })
 
+  test("W-15: that the hub has let expire meanwhile are observed as expired, whatever came of them", async () => {
+    const { fake, agent } = await setUp()
+    fake.answers.updateTask = () => ({ state: "expired" })
+    const state = await agent.runTask(SPEC, async (task) => {
+      await task.complete("done all the same")
+      return task.state
+    })
+    expect(state).toBe("expired")
+    expect(fake.of("recordObservation")).toMatchObject([[{ outcome: "expired" }]])
+  })
+
   test("that throw fail, and throw on; without a capability nothing is observed", async () => {
     const { fake, agent } = await setUp()
     const work = agent.runTask({ title: "x" }, () => {
