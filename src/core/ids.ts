@@ -44,8 +44,10 @@ export class IncreasingIds {
   }
 }
 
+const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"))
+
 function formatId(nanoseconds: bigint, random: RandomBytes): Id {
   let text = BigInt.asUintN(64, nanoseconds).toString(16).padStart(16, "0")
-  for (const byte of random(8)) text += byte.toString(16).padStart(2, "0")
+  for (const byte of random(8)) text += HEX[byte] ?? ""
   return text
 }

@@ -2,7 +2,7 @@ import { spawnSync } from "node:child_process"
 import fc from "fast-check"
 import { describe, expect, test } from "vitest"
 import { freshSeed } from "../testing/random.ts"
-import { isoTime, parseTime, systemClock, systemRandom, systemTimers } from "./system.ts"
+import { isoClock, isoTime, parseTime, systemClock, systemRandom, systemTimers } from "./system.ts"
 
 const MAX_TIME = 8.64e15
 
@@ -90,7 +90,25 @@ test("isoTime writes UTC with milliseconds and Z", () => {
   expect(isoTime(Date.UTC(2026, 4, 5, 10, 30, 15, 120))).toBe("2026-05-05T10:30:15.120Z")
 })
 
+test("isoClock follows its clock, forwards and back", () => {
+  let now = 5
+  const text = isoClock(() => now)
+  for (const next of [5, 5, 6, 5, 1e12, 5]) {
+    now = next
+    expect(text()).toBe(isoTime(next))
+  }
+})
+
 describe("the system's own", () => {
+  test("short draws have their length, differ, and stay what they were", () => {
+    const draws = Array.from({ length: 3_000 }, (_, i) => systemRandom(8 + (i % 9)))
+    const seen = draws.map((bytes) => Buffer.from(bytes).toString("hex"))
+    expect(draws.map(({ length }) => length)).toEqual(draws.map((_, i) => 8 + (i % 9)))
+    expect(new Set(seen.map((text) => text.slice(0, 16))).size).toBe(3_000)
+    systemRandom(16)
+    expect(draws.map((bytes) => Buffer.from(bytes).toString("hex"))).toEqual(seen)
+  })
+
   test("clock counts milliseconds", () => {
     expect(systemClock()).toBeGreaterThan(Date.UTC(2025, 0))
     expect(systemClock()).toBeLessThan(Date.UTC(2125, 0))

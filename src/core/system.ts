@@ -25,7 +25,23 @@ export const systemClock: Clock = () => Date.now()
 /** Milliseconds since some moment, with fractions, and never going back: for how long something takes. */
 export const systemStopwatch: Clock = () => performance.now()
 
-export const systemRandom: RandomBytes = (length) => globalThis.crypto.getRandomValues(new Uint8Array(length))
+/** In bytes. Longer draws, such as keys, are never pooled. */
+const MAX_POOLED = 16
+let pool: Uint8Array = new Uint8Array(0)
+let drawn = 0
+
+/** Short draws, such as ids, share one call of the machine's generator, and are wiped where they were. */
+export const systemRandom: RandomBytes = (length) => {
+  if (length > MAX_POOLED) return globalThis.crypto.getRandomValues(new Uint8Array(length))
+  if (drawn + length > pool.length) {
+    pool = globalThis.crypto.getRandomValues(new Uint8Array(256 * MAX_POOLED))
+    drawn = 0
+  }
+  const bytes = pool.slice(drawn, drawn + length)
+  pool.fill(0, drawn, drawn + length)
+  drawn += length
+  return bytes
+}
 
 /** Timers that keep the process alive while they wait. */
 export const systemTimers: Timers = {
@@ -38,6 +54,20 @@ export const systemTimers: Timers = {
 /** ISO 8601 in UTC with milliseconds and `Z`: the one spelling of time that we write. */
 export function isoTime(milliseconds: number): string {
   return new Date(milliseconds).toISOString()
+}
+
+/** The clock as text. Many ask within one millisecond, and are given one text. */
+export function isoClock(clock: Clock): () => string {
+  let latest = NaN
+  let text = ""
+  return () => {
+    const now = clock()
+    if (now !== latest) {
+      text = isoTime(now)
+      latest = now
+    }
+    return text
+  }
 }
 
 const ISO_TIME =

@@ -2,7 +2,7 @@ import { expect, test } from "vitest"
 import { settle } from "../../test/support/fake-time.ts"
 import { AuditUnavailableError } from "../core/errors.ts"
 import { silentLogger } from "../core/logger.ts"
-import type { HubListener } from "../model/index.ts"
+import { BaseHubListener, type HubListener } from "../model/index.ts"
 import { FanOut } from "./fan-out.ts"
 
 function fanOut(auditLog: HubListener = {}, hooks: HubListener = {}): FanOut {
@@ -127,4 +127,22 @@ test("the same listener twice hears twice; removing takes the first away", async
   events.remove({})
   await tell()
   expect(count).toBe(3)
+})
+
+test("what nobody has an ear for costs nobody anything, and the next event is told", async () => {
+  const heard: string[] = []
+  const events = fanOut(new BaseHubListener(), new BaseHubListener())
+  expect(events.hears("onTurnFailed")).toBe(false)
+  const listener: HubListener = { onTurnFailed: (_channel, agent) => void heard.push(agent) }
+  events.add(listener)
+  expect(events.hears("onTurnFailed")).toBe(true)
+  expect(events.hears("onHubEvent")).toBe(false)
+  const one = events.announcement()
+  one.hubEvent("started", { version: "1", at })
+  one.turnFailed("channel", "ann", "envelope", new Error("x"))
+  await one.done()
+  events.remove(listener)
+  one.turnFailed("channel", "bob", "envelope", new Error("x"))
+  await one.done()
+  expect(heard).toEqual(["ann"])
 })

@@ -2,6 +2,7 @@ import { AsyncLocalStorage } from "node:async_hooks"
 import { AuditUnavailableError } from "../core/errors.ts"
 import type { HansardError } from "../core/errors.ts"
 import type { Logger } from "../core/logger.ts"
+import { BaseHubListener } from "../model/index.ts"
 import type {
   AgentEvents,
   ChannelEvents,
@@ -71,6 +72,15 @@ export class FanOut {
   remove(listener: HubListener): void {
     const index = this.#listeners.indexOf(listener)
     if (index !== -1) this.#listeners = this.#listeners.toSpliced(index, 1)
+  }
+
+  /** Whether anybody has more for it than the method of `BaseHubListener` that does nothing. */
+  hears(method: Method): boolean {
+    return (
+      hears(this.auditLog, method) ||
+      hears(this.#hooks, method) ||
+      this.#listeners.some((one) => hears(one, method))
+    )
   }
 
   announcement(): Announcement {
@@ -161,6 +171,7 @@ export class Announcement {
    * @throws AuditUnavailableError when the record of one must be durable and is not.
    */
   async done(): Promise<void> {
+    if (this.#recorded.length === 0) return
     const recorded = await Promise.all(this.#recorded)
     if (!insideListener()) await this.#last
     const failure = recorded.find((error) => error !== undefined)
@@ -233,7 +244,7 @@ export class Announcement {
   }
 
   #tell(entity: string, method: Method, ...args: readonly unknown[]): void {
-    if (this.#fanOut === undefined) return
+    if (this.#fanOut === undefined || !this.#fanOut.hears(method)) return
     const { recorded, told } = this.#fanOut.tell(entity, this.#last, method, args)
     this.#recorded.push(recorded)
     this.#last = told
@@ -243,6 +254,11 @@ export class Announcement {
 /** Whether a listener that has not returned yet is what calls. */
 export function insideListener(): boolean {
   return listening.getStore()?.active === true
+}
+
+function hears(listener: HubListener, method: Method): boolean {
+  const handler: unknown = listener[method]
+  return typeof handler === "function" && handler !== BaseHubListener.prototype[method]
 }
 
 async function invoke(listener: HubListener, method: Method, args: readonly unknown[]): Promise<void> {

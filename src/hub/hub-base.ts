@@ -3,7 +3,7 @@ import { unlessAborted, type CallOptions } from "../core/abort.ts"
 import { AuditUnavailableError, ClosedError } from "../core/errors.ts"
 import { IncreasingIds } from "../core/ids.ts"
 import { silentLogger } from "../core/logger.ts"
-import { isoTime, systemClock, systemRandom, systemTimers } from "../core/system.ts"
+import { isoClock, systemClock, systemRandom, systemTimers } from "../core/system.ts"
 import { BaseHubListener, type ChannelAdapter, type HubListener } from "../model/index.ts"
 import type { KnowledgeStore } from "../store/contract.ts"
 import { DEFAULT_ADAPTERS } from "./adapters/index.ts"
@@ -80,7 +80,7 @@ export abstract class HubBase extends BaseHubListener implements AsyncDisposable
       locks: new KeyedLocks(),
       fanOut: this.#fanOut,
       arbiter: () => this.#arbiter,
-      now: () => isoTime(clock()),
+      now: isoClock(clock),
     }
     this.parts = makeParts(this.context, {
       auth:

@@ -83,7 +83,7 @@ function refused(budget: Budget, found: string): InvalidInputError {
 export function deepFreeze<T>(value: T): T {
   if (typeof value === "object" && value !== null && !Object.isFrozen(value)) {
     Object.freeze(value)
-    for (const item of Object.values(value)) deepFreeze(item)
+    for (const item of Object.values(value)) if (typeof item === "object") deepFreeze(item)
   }
   return value
 }

@@ -38,7 +38,8 @@ export class PostGroup {
   /** Posts of an envelope that is in the group already. */
   readonly repeats: { readonly post: WaitingPost; readonly of: Envelope }[] = []
   readonly #channel: Channel
-  readonly #byKey = new Map<string, Envelope>()
+  /** Made for the first that has a key. */
+  #byKey: Map<string, Envelope> | undefined
   #bytes = 0
 
   constructor(channel: Channel) {
@@ -63,7 +64,7 @@ export class PostGroup {
     const { envelope, line } = member.prepared
     this.members.push(member)
     this.#bytes += line.length + 1
-    for (const key of repeatKeys(envelope)) this.#byKey.set(key, envelope)
+    for (const key of repeatKeys(envelope)) (this.#byKey ??= new Map<string, Envelope>()).set(key, envelope)
   }
 
   /**
@@ -73,7 +74,7 @@ export class PostGroup {
    * @returns `null` when it is another envelope: then nothing in the log is this draft's repeat either.
    */
   earlier(draft: Envelope): Envelope | null | undefined {
-    if (this.#byKey.size === 0) return undefined
+    if (this.#byKey === undefined) return undefined
     const key = repeatKey(draft)
     const found = key === undefined ? undefined : this.#byKey.get(key)
     if (found === undefined) return undefined

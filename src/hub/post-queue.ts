@@ -10,7 +10,7 @@ import { inboxesOf, recipientsOf, type Channel } from "./channel.ts"
 import type { ChannelBook } from "./channel-book.ts"
 import { guardAdapter, type Committer } from "./commit.ts"
 import type { HubContext } from "./context.ts"
-import { outsideListeners } from "./fan-out.ts"
+import { insideListener, outsideListeners } from "./fan-out.ts"
 import type { Gatekeeper } from "./gatekeeper.ts"
 import type { Inboxes } from "./inboxes.ts"
 import type { ChannelLifecycle } from "./lifecycle.ts"
@@ -76,14 +76,16 @@ export class PostQueue {
   #begin(channel: Channel, posts: WaitingPost[]): void {
     this.#waiting.set(channel, posts)
     // A group has many callers: that a listener is one of them must not be taken for all.
-    outsideListeners(() => {
-      const { channel_id } = channel.metadata
-      this.#context.locks
-        .run(`channel:${channel_id}`, () => this.#take(channel, posts))
-        .catch((error: unknown) => {
-          for (const { reject } of posts) reject(error)
-        })
-    })
+    if (insideListener()) outsideListeners(() => this.#run(channel, posts))
+    else this.#run(channel, posts)
+  }
+
+  #run(channel: Channel, posts: WaitingPost[]): void {
+    this.#context.locks
+      .run(`channel:${channel.metadata.channel_id}`, () => this.#take(channel, posts))
+      .catch((error: unknown) => {
+        for (const { reject } of posts) reject(error)
+      })
   }
 
   /** Makes one group of what waits, and of what comes while it is being made. */

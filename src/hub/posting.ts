@@ -69,48 +69,54 @@ export class Posting {
   /** @returns the envelope's id. */
   async post(request: EnvelopeRequest, operation: Operation): Promise<string> {
     let draft: Envelope | undefined
-    return await this.#telling(
-      () => draft ?? unreadable(request),
-      operation,
-      async (written) => {
-        const json = copyObject(request, "envelope")
-        draft = deepFreeze(readEnvelope(makeEnvelope(json as unknown as EnvelopeRequest)))
-        if (isHubsOwn(draft.event_type) && !isAnswer(draft)) {
-          throw new ProtocolError(`only the hub posts ${draft.event_type}`)
-        }
-        if (!this.#registry.has(draft.sender_id)) {
-          throw new NotFoundError(`sender not registered: ${draft.sender_id}`)
-        }
-        const { wal } = this.#book.require(draft.channel_id)
+    let isWritten = false
+    const written = (): void => {
+      isWritten = true
+    }
+    try {
+      const json = copyObject(request, "envelope")
+      draft = Object.freeze(readEnvelope(makeEnvelope(json as unknown as EnvelopeRequest)))
+      if (isHubsOwn(draft.event_type) && !isAnswer(draft)) {
+        throw new ProtocolError(`only the hub posts ${draft.event_type}`)
+      }
+      if (!this.#registry.has(draft.sender_id)) {
+        throw new NotFoundError(`sender not registered: ${draft.sender_id}`)
+      }
+      const { wal } = this.#book.require(draft.channel_id)
+      if (draft.causation_id !== null) {
         // An answer is at least as many delegations deep as what it answers, whatever its sender says.
-        const cause = draft.causation_id === null ? undefined : await wal.find(draft.causation_id)
-        const depth = Math.max(draft.depth, cause?.depth ?? 0)
-        draft = deepFreeze({ ...draft, depth, audience: await this.#resolved(draft) })
-        await this.#authorize(draft, operation)
-        return await (isAnswer(draft)
-          ? this.#answer(draft, written, operation)
-          : this.#queue.post(draft, written, operation))
-      },
-    )
+        const cause = await wal.find(draft.causation_id)
+        if (cause !== undefined && cause.depth > draft.depth)
+          draft = Object.freeze({ ...draft, depth: cause.depth })
+      }
+      if (draft.audience !== null) draft = deepFreeze({ ...draft, audience: await this.#resolved(draft) })
+      await this.#authorize(draft, operation)
+      return await (isAnswer(draft)
+        ? this.#answer(draft, written, operation)
+        : this.#queue.post(draft, written, operation))
+    } catch (error) {
+      if (!isWritten) this.#refused(draft ?? unreadable(request), error, operation)
+      throw error
+    }
   }
 
   /** Posts an invitation in the creator's name: the arbiter is asked as for any other envelope of his. */
   async invite(invitation: Envelope, operation: Operation): Promise<void> {
     const draft = deepFreeze(invitation)
-    await this.#telling(
-      () => draft,
-      operation,
-      async (written) => {
-        await this.#authorize(draft, operation)
-        await this.#locked(draft.channel_id, async (channel) => {
-          if (isTerminalChannel(channel.metadata.state)) throw ended(channel)
-          const prepared = this.#committer.prepare(channel, this.#committer.stamp(draft))
-          await this.#committer.commit(channel, [prepared], operation)
-          written()
-          operation.events.posted(prepared.envelope, channel.metadata)
-        })
-      },
-    )
+    let isWritten = false
+    try {
+      await this.#authorize(draft, operation)
+      await this.#locked(draft.channel_id, async (channel) => {
+        if (isTerminalChannel(channel.metadata.state)) throw ended(channel)
+        const prepared = this.#committer.prepare(channel, this.#committer.stamp(draft))
+        await this.#committer.commit(channel, [prepared], operation)
+        isWritten = true
+        operation.events.posted(prepared.envelope, channel.metadata)
+      })
+    } catch (error) {
+      if (!isWritten) this.#refused(draft, error, operation)
+      throw error
+    }
   }
 
   /** Posts in the hub's own name: nobody is asked, and no limit holds. Nothing happens in a channel that has ended. */
@@ -197,25 +203,12 @@ export class Posting {
     return this.#context.locks.run(`channel:${channelId}`, () => section(channel))
   }
 
-  /** Tells of a refusal, once, unless the envelope is in a log by then. */
-  async #telling<T>(
-    envelope: () => Envelope,
-    operation: Operation,
-    post: (written: () => void) => Promise<T>,
-  ): Promise<T> {
-    let isWritten = false
-    try {
-      return await post(() => {
-        isWritten = true
-      })
-    } catch (error) {
-      if (isWritten) throw error
-      const reason = error instanceof Error ? error : new Error(String(error))
-      const { channel_id, sender_id, event_type } = envelope()
-      this.#context.logger.warn({ err: reason, channel_id, sender_id, event_type }, "post_envelope rejected")
-      operation.events.rejected(envelope(), reason)
-      throw error
-    }
+  /** Tells of a refusal, once. */
+  #refused(envelope: Envelope, error: unknown, operation: Operation): void {
+    const reason = error instanceof Error ? error : new Error(String(error))
+    const { channel_id, sender_id, event_type } = envelope
+    this.#context.logger.warn({ err: reason, channel_id, sender_id, event_type }, "post_envelope rejected")
+    operation.events.rejected(envelope, reason)
   }
 }
 
