@@ -395,13 +395,14 @@ describe.skipIf(CHROMIUM === undefined)("the page (needs Chromium: apt-get insta
     await page.locator(".live[data-state=off]", { hasText: "Not connected" }).waitFor()
     // What is asked now fails, and says so.
     await page.keyboard.press("/")
-    await page.keyboard.type("after")
+    await page.keyboard.type("noted")
     await page.getByRole("alert").first().waitFor()
     await using again = await serve({ store, signer, port })
-    await again.hub.auditLog.append({ at: AT, kind: "noted", text: "after all" })
     await page.locator(".live[data-state=on]").waitFor()
-    await page.locator(".row[id]", { hasText: "after all" }).waitFor()
+    await page.locator(".row[id]", { hasText: "before" }).waitFor()
     await page.getByRole("alert").first().waitFor({ state: "detached" })
+    await again.hub.auditLog.append({ at: AT, kind: "noted", text: "after all" })
+    await page.locator(".row[id]", { hasText: "after all" }).waitFor()
     await page.locator(".top .badge[data-status=verified]").waitFor()
     await page.context().close()
     // The browser itself reports that nobody was there.
