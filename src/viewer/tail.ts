@@ -1,4 +1,5 @@
 /** The live tail, for as long as somebody watches: connects again by itself, without a gap and without a repeat. */
+import { decodeLine } from "../client/audit-client/trusted-log.ts"
 import { systemTimers } from "../core/index.ts"
 import { parseLine } from "../core/line.ts"
 import type { JsonObject } from "../model/index.ts"
@@ -8,8 +9,8 @@ import type { Params } from "./api.ts"
 import { EventCutter } from "./sse.ts"
 
 export interface TailHandlers {
-  /** In order, each once. */
-  readonly records: (items: readonly RecordItem[]) => void
+  /** In order, each once; with its exact line. */
+  readonly record: (item: RecordItem, line: string) => void
   readonly checkpoint: (checkpoint: TailCheckpoint) => void
   readonly connected: (isConnected: boolean) => void
 }
@@ -35,9 +36,11 @@ export async function follow(
       for await (const { event, data, id } of eventsOf([...params, ["from", String(next)]], signal)) {
         handlers.connected(true)
         retryMs = FIRST_RETRY_MS
-        if (event === "record" && id !== undefined) {
-          next = Number(id) + 1
-          handlers.records([{ index: Number(id), record: parseLine(data) as JsonObject }])
+        if ((event === "record" || event === "record_base64") && id !== undefined) {
+          const index = Number(id)
+          const line = event === "record" ? data : decodeLine(data)
+          next = index + 1
+          handlers.record({ index, record: parseLine(line) as JsonObject }, line)
         } else if (event === "checkpoint") {
           const checkpoint = JSON.parse(data) as TailCheckpoint
           next = Math.max(next, checkpoint.position)

@@ -447,6 +447,41 @@ describe.skipIf(CHROMIUM === undefined)("the page (needs Chromium: apt-get insta
     await page.context().close()
   })
 
+  test.each([
+    [
+      "rewrites a record",
+      (event: string) => event.replace('"n": 5', '"n": 55'),
+      "record 6 is not the one that was signed",
+    ],
+    ["drops a record", () => "", "record 6 is missing"],
+    ["replays a record", (event: string) => `${event}${event}`, "shows record 6 again"],
+  ])("a service whose tail %s is refused, by name of the record", async (_what, lie, said) => {
+    await using lying = await serve({
+      tamper: (request, response) => {
+        if (new URL(request.url).pathname !== "/v1/tail" || response.body === null) return response
+        const tell = (text: string): string => text.replace(/id: 6\n[^]*?\n\n/, lie)
+        const body = response.body
+          .pipeThrough(new TextDecoderStream())
+          .pipeThrough(
+            new TransformStream<string, string>({ transform: (text, to) => to.enqueue(tell(text)) }),
+          )
+          .pipeThrough(new TextEncoderStream())
+        return new Response(body, { headers: response.headers })
+      },
+    })
+    const { auditLog } = lying.hub
+    await auditLog.append({ at: AT, kind: "noted", n: 0 })
+    await auditLog.checkpoint()
+    const page = await open("", lying.url)
+    await page.locator(".top .badge[data-status=verified]").waitFor()
+    await page.locator(".live[data-state=on]").waitFor()
+    for (let n = 1; n < 9; n++) await auditLog.append({ at: AT, kind: "noted", n })
+    await auditLog.checkpoint()
+    await page.locator(".top .badge[data-status=refused]").waitFor()
+    expect(await page.locator(".top .badge").getAttribute("title")).toContain(said)
+    await page.context().close()
+  })
+
   test("a rewritten history turns the whole page's badge red, with evidence that convinces others", async () => {
     const signer = generateSignerKey("hansard.example/log", "log", systemRandom)
     const tell = async (server: Served, text: string, count: number): Promise<void> => {

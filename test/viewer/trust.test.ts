@@ -22,6 +22,7 @@ import { cosigner } from "../../src/core/cosignature.ts"
 import { formatNote, parseNote } from "../../src/core/note.ts"
 import { signKeyChange } from "../../src/core/key-change.ts"
 import { MemoryStore, readText } from "../../src/store/index.ts"
+import type { TailCheckpoint } from "../../src/wire/http.ts"
 import { parseMemory, withSeen } from "../../src/viewer/trust/memory.ts"
 import type { SeenCheckpoint, TrustMemory } from "../../src/viewer/trust/memory.ts"
 import { Trust } from "../../src/viewer/trust/trust.ts"
@@ -293,6 +294,59 @@ describe("a service that lies", () => {
     const silent = new Trust(world.ports({ checkpoint: async () => undefined }))
     await silent.refresh()
     expect(silent.state.status).toBe("refused")
+  })
+})
+
+describe("a tail that is watched", () => {
+  const tailCheckpoint = async (world: World, size: number): Promise<TailCheckpoint> => ({
+    checkpoint: (await world.ports().reader.checkpoint()) ?? "",
+    size,
+    from: null,
+    proof: [],
+    position: size,
+  })
+
+  test("is believed while it is honest, filtered or whole, and where the service does not answer it merely ends", async () => {
+    const world = new World()
+    await world.grow(5)
+    let isThere = true
+    const tile = async (path: string): Promise<Uint8Array> => {
+      if (!isThere) throw new StoreUnavailableError("no answer")
+      return (await world.tile(path)) ?? new Uint8Array()
+    }
+    const trust = new Trust(world.ports({ tile }))
+    expect(trust.watch(0, true)).toBeUndefined()
+    await trust.refresh()
+    const [whole, filtered] = [trust.watch(5, true), trust.watch(5, false)]
+    await world.grow(300)
+    for (let i = 5; i < 305; i++) {
+      whole?.receive(i, world.lines[i] ?? "")
+      if (i % 7 === 0) filtered?.receive(i, world.lines[i] ?? "")
+    }
+    await whole?.checkpoint(await tailCheckpoint(world, 305))
+    await filtered?.checkpoint(await tailCheckpoint(world, 305))
+    expect([whole?.isOver, filtered?.isOver, trust.state.status]).toEqual([false, false, "verified"])
+    isThere = false
+    await world.grow(3)
+    filtered?.receive(306, world.lines[306] ?? "")
+    await filtered?.checkpoint(await tailCheckpoint(world, 308))
+    expect([filtered?.isOver, trust.state.status]).toEqual([true, "verified"])
+  })
+
+  test("and is missing a record that was signed makes the head one that is not to be trusted", async () => {
+    const world = new World()
+    await world.grow(5)
+    const trust = new Trust(world.ports())
+    await trust.refresh()
+    const watch = trust.watch(5, true)
+    await world.grow(3)
+    watch?.receive(5, world.lines[5] ?? "")
+    watch?.receive(6, world.lines[6] ?? "")
+    await watch?.checkpoint(await tailCheckpoint(world, 8))
+    expect(trust.state).toMatchObject({
+      status: "refused",
+      because: "record 7 is missing: it is signed and was not sent",
+    })
   })
 })
 

@@ -2,11 +2,12 @@
 import { signal } from "@preact/signals"
 import type { Signal } from "@preact/signals"
 import { systemTimers } from "../../core/index.ts"
-import type { RecordItem } from "../../wire/http.ts"
+import type { RecordItem, TailCheckpoint } from "../../wire/http.ts"
 import { sawSize, trust } from "../session.ts"
 import { learn } from "../state.ts"
 import { follow } from "../tail.ts"
 import type { Params } from "../api.ts"
+import type { TailWatch } from "../trust/tail-watch.ts"
 import type { Rows } from "./rows.ts"
 
 /** While the reader is elsewhere only a number changes, and no frame of their scrolling is spent on it. */
@@ -44,12 +45,24 @@ export class Live {
     this.#again = options.again
   }
 
-  start(params: Params, from: number): void {
+  /** @param isWhole nothing is filtered out. */
+  start(params: Params, from: number, isWhole: boolean): void {
+    let next = from
+    let watch: TailWatch | undefined
     const handlers = {
-      records: (items: readonly RecordItem[]) => this.#take(items),
-      checkpoint: ({ checkpoint }: { readonly checkpoint: string }) => {
-        // Where the service does not answer, the next one is asked about again.
-        trust.refresh(checkpoint).catch(() => {})
+      record: (item: RecordItem, line: string) => {
+        watch ??= trust.watch(next, isWhole)
+        watch?.receive(item.index, line)
+        next = item.index + 1
+        this.#take(item)
+      },
+      checkpoint: async (event: TailCheckpoint) => {
+        next = Math.max(next, event.position)
+        const watching = watch
+        await watching?.checkpoint(event)
+        // Where the service did not answer, the next record is where watching begins again.
+        if (watching === watch && watching?.isOver === true) watch = undefined
+        await trust.refresh(event.checkpoint)
       },
       connected: (isConnected: boolean) => {
         if (isConnected && this.#wasLost) this.#again()
@@ -57,7 +70,10 @@ export class Live {
         this.isConnected.value = isConnected
       },
     }
-    void follow(params, from, handlers, this.#stop.signal)
+    // What does not answer is asked again with the next checkpoint.
+    const checkpoint = (event: TailCheckpoint): void => void handlers.checkpoint(event).catch(() => {})
+    // What is signed comes first: nothing that is told before it can be held against it.
+    void trust.settled.then(() => follow(params, from, { ...handlers, checkpoint }, this.#stop.signal))
   }
 
   pause(): void {
@@ -79,8 +95,8 @@ export class Live {
   }
 
   /** Drawn once a frame, however fast they come. */
-  #take(items: readonly RecordItem[]): void {
-    this.#fresh.push(...items)
+  #take(item: RecordItem): void {
+    this.#fresh.push(item)
     this.#showing ??= this.isFollowing.peek()
       ? nextFrame(() => this.#show())
       : systemTimers.after(QUIET_MS, () => this.#show())

@@ -250,7 +250,8 @@ function useRows(
     rows.want(0, 50)
     const until = parseTime(asked.to)
     // What ends in the past gets no more records.
-    if (until === undefined || until > systemClock()) live.start(tailParams(asked), size)
+    if (until === undefined || until > systemClock())
+      live.start(tailParams(asked), size, rows instanceof IndexedRows)
     return () => {
       live.stop()
       rows.stop()

@@ -15,6 +15,7 @@ import { noteVerifier } from "../../core/note.ts"
 import { logPolicy, parsePolicy } from "../../core/policy.ts"
 import { BadProofError, BadSignatureError } from "../../core/proof-errors.ts"
 import type { Clock } from "../../core/system.ts"
+import { TailWatch } from "./tail-watch.ts"
 import { withSeen } from "./memory.ts"
 import type { TrustMemory } from "./memory.ts"
 import { witnessesOf } from "./witnesses.ts"
@@ -79,6 +80,11 @@ export class Trust {
     return this.#state
   }
 
+  /** Resolves when what was asked until now is judged, whatever came of it. */
+  get settled(): Promise<void> {
+    return this.#judging
+  }
+
   /**
    * Judges the newest checkpoint, or the one given. What was refused stays refused for this visit: a service that
    * mends its story afterwards has still told another one.
@@ -93,11 +99,7 @@ export class Trust {
       } catch (error) {
         const because = refusalOf(error)
         if (because === undefined) throw error
-        this.#become({
-          status: "refused",
-          because,
-          ...(error instanceof ForkError ? { evidence: error.evidence } : {}),
-        })
+        this.#become(refusedBy(error, because))
       }
     })
     this.#judging = judging.catch(() => {})
@@ -127,6 +129,20 @@ export class Trust {
       if (because === undefined) throw error
       return { status: "refused", because }
     }
+  }
+
+  /**
+   * Holds a tail against the log; `undefined` where nothing is signed, or what is was refused.
+   *
+   * What it finds wrong is refused as every lie is: for this visit. When the service does not answer it merely ends.
+   */
+  watch(next: number, isWhole: boolean): TailWatch | undefined {
+    if (this.#state.status !== "verified" || this.#log === undefined) return undefined
+    const failed = (error: unknown): void => {
+      const because = refusalOf(error)
+      if (because !== undefined) this.#become(refusedBy(error, because))
+    }
+    return new TailWatch(this.#log.trusted, { next, isWhole, failed })
   }
 
   /** The reader vouches for this key from now on; the memory of another key's log is dropped. */
@@ -241,6 +257,11 @@ export class Trust {
     this.#state = state
     this.#ports.changed(state)
   }
+}
+
+function refusedBy(error: unknown, because: string): HeadState {
+  const evidence = error instanceof ForkError ? { evidence: error.evidence } : {}
+  return { status: "refused", because, ...evidence }
 }
 
 /** Why it is not to be believed; `undefined` for what says nothing about the log: no answer, no leave. */
