@@ -256,6 +256,7 @@ describe.skipIf(CHROMIUM === undefined)("the page (needs Chromium: apt-get insta
     const page = await open("?view=integrity", seen.url)
     await page.locator(".witnesses", { hasText: "witness.example/w" }).waitFor()
     await page.getByText("without witnesses that you chose").waitFor()
+    await page.getByText("Give a policy").click()
     await page.getByLabel("A policy:").fill("log nonsense")
     await page.getByRole("button", { name: "Use this policy" }).click()
     await page.locator(".toast", { hasText: "line 1 of the policy" }).waitFor()
