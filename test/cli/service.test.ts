@@ -1,4 +1,4 @@
-/** The service through its real doors: `serve` in a process of its own, `--url`, `token`, `alerts` and `mcp`. */
+/** The service through its real doors: `serve` in a process of its own, `--url`, `token` and `alerts`. */
 import { writeFileSync } from "node:fs"
 import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
@@ -166,52 +166,51 @@ describe("alerts", { timeout: 60_000 }, () => {
       { rule: "failing", at: "2026-01-01T10:33:00.000Z", suppressed: true },
     ])
   })
+
+  test("are told again, with the same id, when the service is killed while a webhook has them", async () => {
+    const seen: string[] = []
+    let kills = 2
+    let running: Running | undefined
+    const hook = createServer((request, response) => {
+      let body = ""
+      request.on("data", (data: Buffer) => (body += data.toString()))
+      request.on("end", () => {
+        seen.push((JSON.parse(body) as { id: string }).id)
+        // It has taken the alert, and its answer does not arrive.
+        if (kills-- > 0) running?.child.kill("SIGKILL")
+        else response.writeHead(204).end()
+      })
+    }).listen(0, "127.0.0.1")
+    onTestFinished(() => void hook.close())
+    await new Promise((resolve) => hook.once("listening", resolve))
+    const folder = tempFolder()
+    const file = join(folder, "rules.json")
+    const webhook = `http://127.0.0.1:${(hook.address() as AddressInfo).port}/`
+    writeFileSync(file, JSON.stringify({ rules: [{ name: "x", when: { kind: "x" }, to: { webhook } }] }))
+    const dir = join(folder, "d")
+    const start = async (): Promise<string> => {
+      running = new Running(["serve", "--dir", dir, "--port", "0", "--json", "--alerts", file])
+      await running.until(/"url".*\n/)
+      return (JSON.parse(running.stdout.split("\n")[0] ?? "") as { url: string }).url
+    }
+    await post(await start(), { kind: "x" }, { kind: "y" })
+    await running?.ended
+    await start()
+    await running?.ended
+    await start()
+    const told = (): string[] =>
+      [...hansard(["query", "--dir", dir, "--text", "alert_"]).stdout.matchAll(/"kind": "(\w+)"/g)].map(
+        ([, kind]) => kind ?? "",
+      )
+    await until(() => told().length > 0)
+    running?.child.kill("SIGINT")
+    await running?.ended
+    expect(new Set(seen).size).toBe(1)
+    expect(seen).toHaveLength(3)
+    expect(told()).toEqual(["alert_delivered"])
+  })
 })
 
 async function until(isSo: () => boolean): Promise<void> {
   while (!isSo()) await new Promise((resolve) => setTimeout(resolve, 100))
 }
-
-describe("mcp", { timeout: 60_000 }, () => {
-  test("answers an agent with index, line and a proof that `hansard check` accepts", async () => {
-    const folder = tempFolder()
-    const dir = join(folder, "d")
-    hansard(["append", "--dir", dir], { input: '{"kind":"a","n":1}\n{"kind":"b","n":2}\n' })
-    const running = new Running(["mcp", "--dir", dir])
-    const ask = (id: number, method: string, params: object): void =>
-      void running.child.stdin.write(`${JSON.stringify({ jsonrpc: "2.0", id, method, params })}\n`)
-    const answered = async (id: number): Promise<Record<string, unknown>> => {
-      const find = (): string | undefined =>
-        running.stdout.split("\n").find((line) => line.includes(`"id":${id}`))
-      await running.until(new RegExp(`"id":${id}[,}].*\\n`))
-      return JSON.parse(find() ?? "") as Record<string, unknown>
-    }
-    ask(1, "initialize", {
-      protocolVersion: "2025-06-18",
-      capabilities: {},
-      clientInfo: { name: "test", version: "1" },
-    })
-    expect(await answered(1)).toMatchObject({ result: { serverInfo: { name: "hansard" } } })
-    running.child.stdin.write('{"jsonrpc":"2.0","method":"notifications/initialized"}\n')
-    ask(2, "tools/list", {})
-    const { result: listed } = (await answered(2)) as { result: { tools: { name: string }[] } }
-    expect(listed.tools.map(({ name }) => name)).toEqual(["search", "get", "channel_story", "prove"])
-    ask(3, "tools/call", { name: "search", arguments: { kind: ["b"] } })
-    const { result } = (await answered(3)) as { result: { content: { text: string }[]; isError?: boolean } }
-    const { records } = JSON.parse(result.content[0]?.text ?? "{}") as {
-      records: { index: number; line: string; proof: string }[]
-    }
-    expect(records).toMatchObject([{ index: 1 }])
-    writeFileSync(join(folder, "line"), records[0]?.line ?? "")
-    writeFileSync(join(folder, "proof"), records[0]?.proof ?? "")
-    const vkey = hansard(["checkpoint", "--vkey", "--dir", dir]).stdout.trim()
-    const check = hansard(["check", join(folder, "proof"), "--record", join(folder, "line"), "--key", vkey])
-    expect(check).toMatchObject({ status: 0 })
-    ask(4, "tools/call", { name: "get", arguments: { index: 99 } })
-    expect(await answered(4)).toMatchObject({ result: { isError: true } })
-    ask(5, "tools/call", { name: "prove", arguments: { index: 0 } })
-    expect(await answered(5)).not.toMatchObject({ result: { isError: true } })
-    running.child.stdin.end()
-    expect(await running.ended).toBe(0)
-  })
-})

@@ -2,10 +2,12 @@
  * The service against its own description: whatever is asked, within the description or beside it, the answer is one that
  * the description has.
  */
+import { Validator } from "@seriousme/openapi-schema-validator"
 import { Ajv2020, type ValidateFunction } from "ajv/dist/2020.js"
 import fc from "fast-check"
 import { describe, expect, onTestFinished, test } from "vitest"
 import { createHandler, everybody } from "../../src/server/index.ts"
+import { Hub } from "../../src/hub/index.ts"
 import { AuditLog } from "../../src/audit/index.ts"
 import { MemoryStore } from "../../src/store/index.ts"
 import { startAlerter } from "../alerts/world.ts"
@@ -80,6 +82,25 @@ function valuesFor(name: string): fc.Arbitrary<string> {
 }
 
 describe("the description", () => {
+  test("is what the official schema of OpenAPI 3.1 lets be; with a hub it tells of the WebSocket", async () => {
+    const { log, description } = await setUp()
+    const store = new MemoryStore()
+    await using hub = await Hub.open(store, {})
+    const handler = createHandler(hub.auditLog, { hub, basePath: "/audit", authorize: everybody })
+    const ofHub = (await (await handler(new Request("http://log/audit/openapi.json"))).json()) as Description
+    for (const each of [description, ofHub]) {
+      const validator = new Validator()
+      expect(await validator.validate({ ...structuredClone(each) })).toMatchObject({ valid: true })
+      expect(validator.version).toBe("3.1")
+    }
+    expect(Object.keys(description.paths)).not.toContain("/v1/hub")
+    expect(ofHub.paths["/v1/hub"]).toMatchObject({ get: { operationId: "joinHub", responses: { 101: {} } } })
+    // And it is a check: what the schema does not know is found.
+    const wrong = { ...structuredClone(description), pathz: {} }
+    expect(await new Validator().validate(wrong)).toMatchObject({ valid: false })
+    await log.close()
+  })
+
   test("is OpenAPI 3.1: every reference leads somewhere, every schema is one, every operation has its own name", async () => {
     const { log, description } = await setUp()
     expect(description.openapi).toMatch(/^3\.1\.\d+$/)

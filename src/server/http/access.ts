@@ -1,4 +1,5 @@
 import { agentsOf, type LogEntry } from "../../audit/index.ts"
+import { SIGNING_KEY_SET } from "../../core/kinds.ts"
 import { AccessDeniedError, AuthError } from "../../model/index.ts"
 import { SCOPES, type Scope, type TokenLimits } from "../../wire/http.ts"
 
@@ -73,10 +74,21 @@ export function requireAll(access: Access): void {
   })
 }
 
-/** Which entries a reader may see; `undefined` when that is all of them. */
-export function visibleTo(
-  limits: TokenLimits | null,
-): ((entry: Pick<LogEntry, "record">) => boolean) | undefined {
+/**
+ * Which entries a reader may see; `undefined` when that is all of them.
+ *
+ * A change of the signing key is everybody's: it names keys alone, and without it nothing that the next one signs can be
+ * checked.
+ */
+export function visibleTo(limits: TokenLimits | null): EntryFilter | undefined {
+  const within = withinLimits(limits)
+  return within && ((entry) => entry.record["kind"] === SIGNING_KEY_SET || within(entry))
+}
+
+type EntryFilter = (entry: Pick<LogEntry, "record">) => boolean
+
+/** Which entries satisfy all limits of a token; `undefined` when it has none. */
+export function withinLimits(limits: TokenLimits | null): EntryFilter | undefined {
   if (limits === null) return undefined
   const { agents, channels, kinds } = limits
   return ({ record }) =>

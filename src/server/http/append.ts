@@ -7,7 +7,7 @@ import {
   type AppendAnswer,
   type FieldError,
 } from "../../wire/http.ts"
-import { visibleTo, type Access } from "./access.ts"
+import { withinLimits, type Access } from "./access.ts"
 import { bodyTypeOf, bodyWithin, utf8Of } from "./body.ts"
 import { wrongFields } from "./problems.ts"
 import { fieldErrors, route, type Route } from "./route.ts"
@@ -115,10 +115,10 @@ function stamped(records: readonly IncomingRecord[], at: string): IncomingRecord
   return records.map((record) => (record["at"] === undefined ? { at, ...record } : record))
 }
 
-/** Who is limited may append what they may see. @throws AccessDeniedError. */
+/** Who is limited may append what is within the limits. @throws AccessDeniedError. */
 function mayAppend({ limits }: Access, records: readonly IncomingRecord[]): void {
-  const visible = visibleTo(limits)
-  if (visible === undefined || records.every((record) => visible({ record }))) return
+  const within = withinLimits(limits)
+  if (within === undefined || records.every((record) => within({ record }))) return
   throw new AccessDeniedError("a record is outside the limits of the token", {
     hint: "Name an agent, channel and kind that the token is limited to.",
   })

@@ -1,9 +1,16 @@
 import type { Exclusions, LogFilter } from "../../audit/index.ts"
+import { SIGNING_KEY_SET } from "../../core/kinds.ts"
 import type { FilterQuery, TokenLimits } from "../../wire/http.ts"
 import type { Parsed } from "./schemas.ts"
 
-/** The log's filter for a request's, narrowed by the reader's limits as far as a filter can say it. */
-export function filterOf(query: Parsed<FilterQuery>, limits: TokenLimits | null): LogFilter {
+/**
+ * The log's filter for a request's, narrowed by the reader's limits as far as a filter can say it. Who asks for changes of
+ * the signing key, and for nothing else, gets them whatever the limits are: see `visibleTo`.
+ */
+export function filterOf(query: Parsed<FilterQuery>, given: TokenLimits | null): LogFilter {
+  const asked = query.kind === undefined ? [] : [query.kind].flat()
+  const isOfKeys = asked.length > 0 && asked.every((kind) => kind === SIGNING_KEY_SET)
+  const limits = isOfKeys ? null : given
   const { agent, channel, task, outcome, from, to, q } = query
   const kind = kindsOf(query.kind, limits?.kinds)
   // Of several agents or channels a filter holds one; `visibleTo` sees to all of them.

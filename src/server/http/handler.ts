@@ -150,7 +150,7 @@ function appOf(
   },
 ): Hono<Environment> {
   const app = new Hono<Environment>().basePath(basePath)
-  const description = JSON.stringify(openApiOf(ROUTES, basePath))
+  const description = JSON.stringify(openApiOf(ROUTES, basePath, service.hub !== undefined))
 
   app.use(async (context, next) => {
     await next()

@@ -6,8 +6,9 @@ import { problem } from "./schemas.ts"
 
 type Json = { readonly [key: string]: unknown }
 
-export function openApiOf(routes: readonly Route[], basePath: string): Json {
-  const paths: Record<string, Record<string, Json>> = {}
+/** @param hasHub whether there is a hub to join, which `NodeServer` takes in and no handler */
+export function openApiOf(routes: readonly Route[], basePath: string, hasHub: boolean): Json {
+  const paths: Record<string, Json> = hasHub ? { "/v1/hub": HUB_PATH_ITEM } : {}
   for (const route of routes) {
     const path = route.path.replaceAll(/:(\w+)/g, "{$1}").replace("*", "{rest}")
     paths[path] = { ...paths[path], [route.method.toLowerCase()]: operationOf(route) }
@@ -31,6 +32,37 @@ export function openApiOf(routes: readonly Route[], basePath: string): Json {
       schemas: { Problem: schemaOf(problem) },
     },
   }
+}
+
+const upgradeHeader = (name: string, value: string): Json => ({
+  name,
+  in: "header",
+  required: true,
+  schema: { type: "string", const: value },
+})
+
+/**
+ * OpenAPI knows no WebSockets: it can say that the answer is another protocol, and who has the right to speak it is for
+ * that protocol. At the root of the server, wherever the other paths are mounted.
+ */
+const HUB_PATH_ITEM: Json = {
+  servers: [{ url: "/" }],
+  get: {
+    operationId: "joinHub",
+    summary: "The hub, for agents: a WebSocket of JSON frames, one a message",
+    description:
+      "The frames are in SPEC.md, and are AG2's. Who joins proves an identity in the first frame, and needs no token.",
+    security: [{}],
+    parameters: [upgradeHeader("Upgrade", "websocket"), upgradeHeader("Sec-WebSocket-Version", "13")],
+    responses: {
+      101: { description: "A WebSocket from here on." },
+      default: {
+        description:
+          "No WebSocket: not an upgrade, a page of an origin that may not, or too many connections.",
+        content: { "text/plain": { schema: { type: "string" } } },
+      },
+    },
+  },
 }
 
 function operationOf(route: Route): Json {
