@@ -14,7 +14,8 @@ export type Fault =
   | { readonly kind: "delay"; readonly ms: number }
   | { readonly kind: "cut before" }
   | { readonly kind: "cut after" }
-  | { readonly kind: "cut inside" }
+  /** After this part of the frame, its head included; default half. */
+  | { readonly kind: "cut inside"; readonly part?: number }
 
 /** A network between clients and a hub, which does to each frame what `fault` says. */
 export class Relay {
@@ -91,7 +92,7 @@ export class Relay {
       case "cut before":
         return cut()
       case "cut inside":
-        socketOf(to).write(partOf(text, direction === "to hub"))
+        socketOf(to).write(partOf(text, direction === "to hub", fault.part ?? 0.5))
         return cut()
       case "delay":
         await new Promise((resolve) => setTimeout(resolve, fault.ms))
@@ -113,8 +114,8 @@ function socketOf(webSocket: WebSocket): Socket {
   return (webSocket as unknown as { _socket: Socket })._socket
 }
 
-/** The head of a frame and half of its text. */
-function partOf(text: string, isMasked: boolean): Buffer {
+/** The beginning of a frame: at least a byte, and never all of it. */
+function partOf(text: string, isMasked: boolean, part: number): Buffer {
   const body = Buffer.from(text)
   const mask = isMasked ? 0x80 : 0
   const length =
@@ -122,7 +123,8 @@ function partOf(text: string, isMasked: boolean): Buffer {
       ? Buffer.from([mask | body.length])
       : Buffer.from([mask | 127, 0, 0, 0, 0, ...uint32(body.length)])
   const key = isMasked ? Buffer.alloc(4) : Buffer.alloc(0)
-  return Buffer.concat([Buffer.from([0x81]), length, key, body.subarray(0, Math.ceil(body.length / 2))])
+  const frame = Buffer.concat([Buffer.from([0x81]), length, key, body])
+  return frame.subarray(0, Math.min(frame.length - 1, Math.max(1, Math.floor(frame.length * part))))
 }
 
 function uint32(value: number): number[] {
