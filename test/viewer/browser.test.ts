@@ -58,6 +58,25 @@ async function rowsBecome(page: Page, isRight: (count: number) => boolean): Prom
   await expect.poll(() => rowsOf(page), { timeout: 15_000 }).toSatisfy(isRight)
 }
 
+/** Presses Tab until the focus is on such an element, and sees that it is marked. */
+async function tabTo(page: Page, selector: string): Promise<void> {
+  await page.locator(selector).first().waitFor()
+  for (let presses = 0; presses < 80; presses++) {
+    await page.keyboard.press("Tab")
+    const focus = await page.evaluate(`(() => {
+      const element = document.activeElement
+      if (element === null || !element.matches(${JSON.stringify(selector)})) return ""
+      const mark = element.matches(".node") ? element.querySelector("circle") : element
+      const style = getComputedStyle(mark)
+      return style.outlineStyle + " " + style.stroke
+    })()`)
+    if (focus === "") continue
+    expect(focus).toMatch(/^(auto|solid)|rgb\(37, 99, 201\)/)
+    return
+  }
+  throw new Error(`no Tab leads to ${selector}`)
+}
+
 async function note(text: string, count = 1): Promise<void> {
   const records = Array.from({ length: count }, (_, n) => ({
     at: new Date().toISOString(),
@@ -367,6 +386,27 @@ describe.skipIf(CHROMIUM === undefined)("the page (needs Chromium: apt-get insta
       await page.keyboard.press(key ?? "")
       await page.locator(".tab[aria-current=page]", { hasText: view ?? "" }).waitFor()
     }
+    // Into each view, and back out of it.
+    await page.keyboard.press("3")
+    await tabTo(page, ".side-item")
+    await page.keyboard.press("Enter")
+    await page.waitForURL(/view=agents.*id=/)
+    await page.keyboard.press("2")
+    await tabTo(page, ".side-item")
+    await page.keyboard.press("Enter")
+    await page.waitForURL(/view=channels.*id=/)
+    await page.keyboard.press("j")
+    await page.locator(".story-event[aria-selected=true]").waitFor()
+    await page.keyboard.press("4")
+    await tabTo(page, ".graph .node")
+    await page.keyboard.press(" ")
+    await page.waitForURL(/view=agents.*id=/)
+    await page.keyboard.press("5")
+    await tabTo(page, "main .button:not(:disabled)")
+    await page.keyboard.press("Enter")
+    await page.locator(".verdicts [data-verdict=conditional]").nth(3).waitFor()
+    await page.keyboard.press("1")
+    await page.locator(".row[id]").first().waitFor()
     // Every control that a mouse has, a Tab reaches, and it has a name.
     const nameless = await page
       .locator("button:visible, input:visible, a:visible")
