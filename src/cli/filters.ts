@@ -18,6 +18,23 @@ export interface FilterOptions {
   readonly where?: Readonly<Record<string, Scalar>>
 }
 
+/** With {@link addTimeSynonyms}. */
+export interface TimedOptions extends FilterOptions {
+  readonly from?: string
+  readonly to?: string
+}
+
+/** What a filter of a log and one of a service have in common. */
+export interface Conditions {
+  readonly kind?: readonly string[]
+  readonly agent?: string
+  readonly channel?: string
+  readonly task?: string
+  readonly outcome?: string
+  readonly from?: string
+  readonly to?: string
+}
+
 type Scalar = string | number | boolean | null
 
 export function addCommonOptions(command: Command): Command {
@@ -58,14 +75,24 @@ export function addTimeSynonyms(command: Command): Command {
 }
 
 /** @param log looks up the agent when it was given by name: the newest that was registered under it. */
-export async function filterOf(
-  options: FilterOptions & { readonly from?: string; readonly to?: string },
-  log: AuditLog,
-): Promise<LogFilter> {
-  const { kind, channel, task, outcome, text, where } = options
+export async function filterOf(options: TimedOptions, log: AuditLog): Promise<LogFilter> {
+  const { text, where } = options
+  return {
+    ...(await conditionsOf(options, (idOrName) => agentId(idOrName, log))),
+    ...(text === undefined ? {} : { text }),
+    ...(where === undefined ? {} : { where }),
+  }
+}
+
+/** @param agentId gives the id of an agent that may have been given by name */
+export async function conditionsOf(
+  options: TimedOptions,
+  agentId: (idOrName: string) => Promise<string>,
+): Promise<Conditions> {
+  const { kind, channel, task, outcome } = options
   const from = options.since ?? options.from
   const to = options.until ?? options.to
-  const agent = options.agent === undefined ? undefined : await agentId(options.agent, log)
+  const agent = options.agent === undefined ? undefined : await agentId(options.agent)
   return {
     ...(kind === undefined ? {} : { kind }),
     ...(agent === undefined ? {} : { agent }),
@@ -74,8 +101,6 @@ export async function filterOf(
     ...(outcome === undefined ? {} : { outcome }),
     ...(from === undefined ? {} : { from }),
     ...(to === undefined ? {} : { to }),
-    ...(text === undefined ? {} : { text }),
-    ...(where === undefined ? {} : { where }),
   }
 }
 

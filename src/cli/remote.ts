@@ -4,7 +4,7 @@ import type { LogEntry } from "../audit/index.ts"
 import { utf8, utf8Text } from "../core/bytes.ts"
 import { formatVerifierKey, NotFoundError } from "../core/index.ts"
 import type { FilterQuery } from "../wire/http.ts"
-import type { FilterOptions } from "./filters.ts"
+import { conditionsOf, type TimedOptions } from "./filters.ts"
 import { usageError } from "./report.ts"
 import { note, type Shell } from "./shell.ts"
 import { addTrustOptions, trustOf, type TrustOptions } from "./trust.ts"
@@ -72,24 +72,11 @@ export class Remote implements AsyncDisposable {
   }
 
   /** The id of an agent that was given by name. */
-  async filterOf(
-    options: FilterOptions & { readonly from?: string; readonly to?: string },
-  ): Promise<FilterQuery> {
-    const { kind, channel, task, outcome, text, where } = options
+  async filterOf(options: TimedOptions): Promise<FilterQuery> {
+    const { text, where } = options
     if (where !== undefined) throw usageError("--where is not for --url", "Use the other filters, or --text.")
-    const from = options.since ?? options.from
-    const to = options.until ?? options.to
-    const agent = options.agent === undefined ? undefined : await this.#agentId(options.agent)
-    return {
-      ...(kind === undefined ? {} : { kind }),
-      ...(agent === undefined ? {} : { agent }),
-      ...(channel === undefined ? {} : { channel }),
-      ...(task === undefined ? {} : { task }),
-      ...(outcome === undefined ? {} : { outcome }),
-      ...(from === undefined ? {} : { from }),
-      ...(to === undefined ? {} : { to }),
-      ...(text === undefined ? {} : { q: text }),
-    }
+    const conditions = await conditionsOf(options, (idOrName) => this.#agentId(idOrName))
+    return { ...conditions, ...(text === undefined ? {} : { q: text }) }
   }
 
   async #agentId(idOrName: string): Promise<string> {
