@@ -107,6 +107,14 @@ describe("an honest service", () => {
     const next = new Trust(world.ports())
     await next.refresh()
     expect(next.state).toMatchObject({ status: "verified", continues: 5 })
+    await world.grow(1)
+    await next.refresh()
+    expect(next.state).toMatchObject({ status: "verified", continues: 5, head: { size: 706 } })
+    const fresh = new Trust(world.ports({}, { load: () => undefined, save: () => {} }))
+    await fresh.refresh()
+    await world.grow(1)
+    await fresh.refresh()
+    expect(fresh.state).toMatchObject({ status: "verified", continues: undefined, head: { size: 707 } })
   })
 
   test("may change its key, when the old key says so, and only then", async () => {

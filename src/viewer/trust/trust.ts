@@ -69,6 +69,8 @@ export class Trust {
   #state: HeadState = { status: "checking" }
   /** What the first accepted checkpoint of this visit continued. */
   #continues: number | undefined
+  /** A checkpoint was accepted in this visit: what is remembered now is no earlier one's. */
+  #hasSeen = false
   /** Checkpoints are judged one after another. */
   #judging: Promise<void> = Promise.resolve()
 
@@ -191,7 +193,7 @@ export class Trust {
     const log = this.#logOf(memory)
     if (memory.checkpoint !== undefined) {
       await log.meet(memory.checkpoint)
-      this.#continues ??= log.head?.size
+      if (!this.#hasSeen) this.#continues = log.head?.size
     }
     const head = await this.#newHead(log, text)
     if (head === undefined) {
@@ -202,6 +204,7 @@ export class Trust {
       return this.#become({ status: "refused", because })
     }
     this.#log = { vkey: head.vkey, trusted: log }
+    this.#hasSeen = true
     const witnesses = witnessesOf(memory, head)
     this.#remember({
       ...memory,
