@@ -1,6 +1,8 @@
 /** Clients on a real hub: turns of many, people, views, and models behind examples. */
 import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
+import { generateText, type LanguageModel } from "ai"
+import { MockLanguageModelV4 } from "ai/test"
 import { describe, expect, onTestFinished, test } from "vitest"
 import { aiSdkTurn } from "../../examples/ai-sdk.ts"
 import { httpModelTurn } from "../../examples/http-model.ts"
@@ -355,25 +357,50 @@ describe("views", () => {
 })
 
 describe("models", () => {
-  test("examples/ai-sdk.ts: a conversation with whatever generates text", async () => {
+  test("examples/ai-sdk.ts: the AI SDK's own generateText answers, in a talk longer than its view", async () => {
     await using world = await openWorld()
-    const seen: unknown[] = []
-    const generate = async (options: { model: string; messages: { role: string; content: string }[] }) => {
-      seen.push(options.messages)
-      return { text: `${options.model}: ${options.messages.length}` }
-    }
-    const [ann] = await agents(world.hub, { ann: () => {}, bob: aiSdkTurn(generate, "m", "be brief") })
+    const asked: { role: string; text: string }[][] = []
+    const model = new MockLanguageModelV4({
+      doGenerate: async ({ prompt }) => {
+        asked.push(
+          prompt.map(({ role, content }) => ({
+            role,
+            text:
+              typeof content === "string"
+                ? content
+                : content.map((p) => ("text" in p ? p.text : "")).join(""),
+          })),
+        )
+        return {
+          content: [{ type: "text", text: `answer ${asked.length}` }],
+          finishReason: { unified: "stop", raw: undefined },
+          usage: {
+            inputTokens: { total: 1, noCache: 1, cacheRead: 0, cacheWrite: 0 },
+            outputTokens: { total: 1, text: 1, reasoning: 0 },
+          },
+          warnings: [],
+        }
+      },
+    })
+    const bob = aiSdkTurn<LanguageModel>(generateText, model, "be brief")
+    const [ann] = await agents(world.hub, { ann: () => {}, bob })
     const channel = await ann?.open({ target: "bob" })
-    await channel?.send("hi")
-    await settle(60)
-    await channel?.send("and?")
-    await settle(60)
-    expect(await texts(world.hub, channel?.channelId ?? "")).toEqual(["hi", "m: 1", "and?", "m: 3"])
-    expect(seen[1]).toEqual([
-      { role: "user", content: "hi" },
-      { role: "assistant", content: "m: 1" },
-      { role: "user", content: "and?" },
+    const ask = async (text: string): Promise<void> => {
+      const sent = (await channel?.send(text)) ?? ""
+      await channel?.waitFor(({ causation_id }) => causation_id === sent, { after: sent })
+    }
+    for (let i = 1; i <= 8; i++) await ask(`question ${i}`)
+    expect(await recordsOf(world.hub, "turn_failed")).toEqual([])
+    expect(asked[1]).toEqual([
+      { role: "system", text: "be brief" },
+      { role: "user", text: "question 1" },
+      { role: "assistant", text: "answer 1" },
+      { role: "user", text: "question 2" },
     ])
+    // What lies before the window is counted, where the SDK takes it.
+    expect(asked[7]?.[0]?.text).toMatch(/^be brief\n\n.*earlier/s)
+    expect(asked[7]?.slice(1).every(({ role }) => role !== "system")).toBe(true)
+    expect(asked[7]?.at(-1)).toEqual({ role: "user", text: "question 8" })
   })
 
   test("examples/http-model.ts: a model behind HTTP answers, and its failure is on record", async () => {
