@@ -32,6 +32,7 @@ export type {
   VerifyAdmin,
   VerifyToken,
 } from "./auth/index.ts"
+export type { ListOptions } from "./connector.ts"
 export type { OperationOptions } from "./context.ts"
 export type { ConnectOptions } from "./entrance.ts"
 export { DEFAULT_EVALUATORS, DEFAULT_HANDLERS } from "./expectations/index.ts"
