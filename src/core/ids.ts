@@ -47,7 +47,13 @@ export class IncreasingIds {
 const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"))
 
 function formatId(nanoseconds: bigint, random: RandomBytes): Id {
-  let text = BigInt.asUintN(64, nanoseconds).toString(16).padStart(16, "0")
-  for (const byte of random(8)) text += HEX[byte] ?? ""
-  return text
+  const time = BigInt.asUintN(64, nanoseconds).toString(16).padStart(16, "0")
+  // In two halves: a text that grows by more is kept as the tree of its pieces, and ids are kept by the million.
+  let high = ""
+  let low = ""
+  for (const [i, byte] of random(8).entries()) {
+    if (i < 4) high += HEX[byte] ?? ""
+    else low += HEX[byte] ?? ""
+  }
+  return time + high + low
 }

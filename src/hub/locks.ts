@@ -13,17 +13,15 @@ export class KeyedLocks {
     return this.#tails.size
   }
 
-  async run<T>(key: string, section: () => Promise<T> | T): Promise<T> {
-    const before = this.#tails.get(key) ?? Promise.resolve()
-    const running = before.then(section)
-    const tail = running.then(nothing, nothing)
-    this.#tails.set(key, tail)
-    try {
-      return await running
-    } finally {
+  run<T>(key: string, section: () => Promise<T> | T): Promise<T> {
+    const running = (this.#tails.get(key) ?? FREE).then(section)
+    const ended = (): void => {
       if (this.#tails.get(key) === tail) this.#tails.delete(key)
     }
+    const tail: Promise<void> = running.then(ended, ended)
+    this.#tails.set(key, tail)
+    return running
   }
 }
 
-function nothing(): void {}
+const FREE: Promise<void> = Promise.resolve()
