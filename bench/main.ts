@@ -11,6 +11,7 @@ import { parseArgs } from "node:util"
 import { benchAppend, benchAppendCost } from "./append.ts"
 import type { Bench } from "./bench.ts"
 import { describeMachine } from "./measure.ts"
+import { benchHttp } from "./http.ts"
 import { benchQuery } from "./query.ts"
 import { benchOpen } from "./open.ts"
 import { benchParse } from "./parse.ts"
@@ -29,6 +30,7 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   "append-256": (context) => benchAppend(context, 256),
   "append-4096": (context) => benchAppend(context, 4096),
   "append-cost": benchAppendCost,
+  http: benchHttp,
   network: benchNetwork,
   open: benchOpen,
   parse: benchParse,

@@ -134,10 +134,20 @@ export function matcherOf(rule: AlertRule): (entry: LogEntry) => boolean {
   const known = matchers.get(rule)
   if (known !== undefined) return known
   const lets = compileFilter(rule.when)
+  const mayBe = lineOfKinds(rule.when.kind)
   const matcher = (entry: LogEntry): boolean =>
-    lets(entry) && !String(entry.record["kind"]).startsWith("alert_")
+    mayBe(entry.line) && lets(entry) && !String(entry.record["kind"]).startsWith("alert_")
   matchers.set(rule, matcher)
   return matcher
+}
+
+/** Whether a line may be of one of the kinds: so that what is of others need not be parsed. */
+function lineOfKinds(kind: LogFilter["kind"]): (line: string) => boolean {
+  const kinds = kind === undefined ? [] : [kind].flat()
+  // A text with an escape in it can be written in many ways.
+  if (kinds.length === 0 || !kinds.every((each) => /^[\w .:/-]+$/.test(each))) return () => true
+  const quoted = kinds.map((each) => `"${each}"`)
+  return (line) => line.includes("\\") || quoted.some((text) => line.includes(text))
 }
 
 function mustBeOneKind(
