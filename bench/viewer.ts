@@ -154,7 +154,14 @@ async function page(
   }
 }
 
-const FIRST_PAINT = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? NaN"
+/** The browser tells of it a little later than it happens. */
+const FIRST_PAINT = `new Promise((resolve) => {
+  const tell = (list) => {
+    const [paint] = list.getEntriesByName("first-contentful-paint")
+    if (paint !== undefined) resolve(paint.startTime)
+  }
+  new PerformanceObserver(tell).observe({ type: "paint", buffered: true })
+})`
 
 /** As tall as the list, and painted once. */
 const NOTHING = `<div class="scroll" style="height:600px;overflow:auto"><div style="height:15000000px"></div></div>`
