@@ -19,7 +19,7 @@ import { keepInFlight, measure } from "./measure.ts"
 import type { Contender, Result } from "./measure.ts"
 
 const IN_FLIGHT = 256
-/** Of ours, before its time is taken: the machine code of a hub that has been running. AG2's interpreter has none to make. */
+/** Before its time is taken each runs for so long, AG2's as well: what is measured is a hub that has been running. */
 const WARM_UP_MS = 1000
 const UNLIMITED = { limits: { inbox: { max_pending: 0 } } }
 

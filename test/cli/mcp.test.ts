@@ -48,7 +48,7 @@ async function call(
   return { text: first?.type === "text" ? first.text : "", isError: isError === true }
 }
 
-describe("the tools of `hansard mcp`", { timeout: 60_000 }, () => {
+describe("the tools of `hansard mcp`", () => {
   test("are four, read only, and each answer carries index, line and a proof that the key shows", async () => {
     const { client, vkey } = await open()
     const { tools } = await client.listTools()

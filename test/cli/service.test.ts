@@ -26,7 +26,7 @@ async function post(url: string, ...records: object[]): Promise<void> {
   expect(response.status, await response.text()).toBe(201)
 }
 
-describe("a served log", { timeout: 60_000 }, () => {
+describe("a served log", () => {
   test("is tailed, queried, counted and verified by its address, and every line was proved", async () => {
     const dir = join(tempFolder(), "d")
     const state = { XDG_CONFIG_HOME: tempFolder() }
@@ -90,7 +90,7 @@ function keyOfAnother(): string {
   return hansard(["checkpoint", "--vkey", "--dir", dir]).stdout.trim()
 }
 
-describe("alerts", { timeout: 60_000 }, () => {
+describe("alerts", () => {
   const rules = (webhook: string): object => ({
     rules: [
       {

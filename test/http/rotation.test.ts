@@ -63,7 +63,7 @@ const open = (service: Rotating, known?: string): AuditClient =>
     ...(known === undefined ? {} : { known }),
   })
 
-describe("a log whose key changes", { timeout: 60_000 }, () => {
+describe("a log whose key changes", () => {
   test("is read on by who pinned the first key: pages, single records, and what was remembered", async () => {
     const service = new Rotating()
     await service.use(first, undefined)

@@ -17,7 +17,7 @@ async function serve() {
   return { log, stopping, server }
 }
 
-describe("a shutdown", { timeout: 60_000 }, () => {
+describe("a shutdown", () => {
   test("every reader of the tail gets what is durable, a last checkpoint, and `end`", async () => {
     const { log, stopping, server } = await serve()
     const readers = Array.from({ length: 40 }, () => readEvents(`${server.url}/v1/tail?from=0`, () => false))
