@@ -38,6 +38,7 @@ describe("POST /v1/records", () => {
     ["no object", '{"kind":"a"}\n[1]\n', "2:"],
     ["no kind", '{"kind":"a"}\n{"at":"2026-01-01T00:00:00Z"}\n', "2:kind"],
     ["a bad time", '{"kind":"a","at":"soon"}\n', "1:at"],
+    ["a change of the log's key", '{"kind":"a"}\n{"kind":"signing_key_set"}\n', "2:kind"],
     ["nothing", "\n\n", ""],
     ["too long a line", `{"kind":"a"}\n{"kind":"b","x":"${"x".repeat(70_000)}"}\n`, "2:"],
   ])("with %s is 400, names line and field, and appends nothing", async (_what, body, field) => {

@@ -1,4 +1,5 @@
 import { encodeLine, HansardError, isoTime } from "../../core/index.ts"
+import { SIGNING_KEY_SET } from "../../core/kinds.ts"
 import { parseRecord } from "../../core/line.ts"
 import { AccessDeniedError } from "../../model/index.ts"
 import {
@@ -100,7 +101,11 @@ function recordOf(text: string, prefix: string, errors: FieldError[]): IncomingR
   }
   const checked = incomingRecord.safeParse(record)
   if (!checked.success) errors.push(...fieldErrors(checked.error, "body", prefix))
-  else {
+  // Readers look through all records of this kind for the next key: strangers could make that long.
+  else if (checked.data.kind === SIGNING_KEY_SET) {
+    const message = "a change of the log's key is made by its keeper: hansard keygen --rotate"
+    errors.push({ in: "body", field: `${prefix}kind`, message })
+  } else {
     try {
       encodeLine(record)
     } catch (error) {
