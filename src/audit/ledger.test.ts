@@ -16,7 +16,7 @@ import { FakeTime, seeded, seededBytes, settle, testSeed } from "../../test/supp
 import { FlakyStore } from "../../test/support/flaky-store.ts"
 import { AuditLog } from "./audit-log.ts"
 import { LOG_PATH } from "./paths.ts"
-import { CHECKPOINT_PATH, rowPath, storedTiles } from "./tiles.ts"
+import { CHECKPOINT_PATH, EDGE_PATH, rowPath, storedTiles } from "./tiles.ts"
 
 const signer = generateSignerKey("test.example/log", "log", seededBytes(1))
 const vkey = formatVerifierKey(signer)
@@ -337,6 +337,40 @@ test("a row that somebody else has cut is noticed, and no checkpoint is publishe
   expect(utf8Text((await store.read(CHECKPOINT_PATH)) ?? new Uint8Array())).toBe(before)
 })
 
+test("each checkpoint keeps its tree's edge, and one whose edge cannot be kept is as good", async () => {
+  const warned: unknown[] = []
+  const logger = { debug() {}, info() {}, error() {}, warn: (details: object) => void warned.push(details) }
+  let isEdgeBroken = false
+  class EdgelessStore extends MemoryStore {
+    override write(...args: Parameters<MemoryStore["write"]>): Promise<void> {
+      if (isEdgeBroken && args[0] === EDGE_PATH) return Promise.reject(new Error("on purpose"))
+      return super.write(...args)
+    }
+  }
+  const store = new EdgelessStore()
+  const log = await open(store, { logger })
+  const edgeOf = (lines: readonly Uint8Array[]): Buffer => {
+    const frontier = new TreeFrontier()
+    for (const line of lines) frontier.appendRecord(line)
+    return Buffer.concat(frontier.edge())
+  }
+  for (const size of [1, 257, 300]) {
+    await fill(log, size - log.size)
+    await log.checkpoint()
+    expect(Buffer.from((await store.read(EDGE_PATH)) ?? []), `size ${size}`).toEqual(
+      edgeOf(await linesOf(store)),
+    )
+  }
+  isEdgeBroken = true
+  await fill(log, 5)
+  await log.checkpoint()
+  expect(warned).toHaveLength(1)
+  const lines = await linesOf(store)
+  expect(await published(store)).toMatchObject({ size: 305, root: rootOf(lines) })
+  checkProofFile(parseProofFile(await log.prove(304)), lines[304] ?? new Uint8Array(), logPolicy([vkey]))
+  await log.close()
+})
+
 test("a tree that is not there at all is made again from the lines", async () => {
   const store = new MemoryStore()
   const log = await open(store)
@@ -385,6 +419,36 @@ describe("a busy log", () => {
       checkProofFile(proof, lines[index] ?? new Uint8Array(), logPolicy([vkey]))
     }
     await again.close()
+  })
+
+  test("that loses its thread while records come and a checkpoint is asked for loses none of them", async () => {
+    const threads: Worker[] = []
+    const listen = (worker: Worker): void => {
+      if (worker.threadName === "hansard tree") threads.push(worker)
+    }
+    process.on("worker", listen)
+    try {
+      const store = new MemoryStore()
+      const log = await open(store)
+      await fill(log, 12_000)
+      await vi.waitFor(() => expect(threads.length).toBe(1))
+      const filling = fill(log, 40_000)
+      await settle(2)
+      const checkpoint = log.checkpoint()
+      const dying = threads[0]?.terminate()
+      await filling
+      const { size, root } = openCheckpoint(await checkpoint, noteVerifier(vkey))
+      await dying
+      expect(log.size).toBe(52_000)
+      await log.checkpoint()
+      const lines = await linesOf(store)
+      expect(lines).toHaveLength(52_000)
+      expect(root).toEqual(rootOf(lines, size))
+      expect(await published(store)).toMatchObject({ size: 52_000, root: rootOf(lines) })
+      await log.close()
+    } finally {
+      process.off("worker", listen)
+    }
   })
 
   test.each([false, true])(

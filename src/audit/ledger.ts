@@ -212,7 +212,7 @@ export class Ledger {
     try {
       // An empty log that never had a checkpoint is left as it is.
       if (this.#extent.size > 0 || this.#published !== undefined) await this.publish()
-      if (this.#cosigning !== undefined) await this.#endCosigning(this.#cosigning)
+      await this.#endCosigning()
     } finally {
       await this.#tree.close()
     }
@@ -303,12 +303,13 @@ export class Ledger {
     await merging
   }
 
-  /** The last checkpoint has its chance too, but no more than that. */
-  async #endCosigning(cosigning: Promise<void>): Promise<void> {
+  /** The last checkpoint has its chance too, also when another is being cosigned; but no more than that. */
+  async #endCosigning(): Promise<void> {
     const cancel = this.#options.timers.after(LAST_WORD_MS, () =>
       this.#stopCosigning.abort(new ClosedError("the log")),
     )
-    await cosigning
+    // Who has ended with one asks for the newest, until it is too late.
+    while (this.#cosigning !== undefined) await this.#cosigning
     cancel()
     this.#stopCosigning.abort(new ClosedError("the log"))
   }

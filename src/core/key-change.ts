@@ -10,6 +10,7 @@ import { HansardError, InvalidInputError } from "./errors.ts"
 import { formatVerifierKey, parseVerifierKey, type SignerKey, type VerifierKey } from "./key.ts"
 import { SIGNING_KEY_SET } from "./kinds.ts"
 import { noteSigner, noteVerifier } from "./note.ts"
+import type { Policy } from "./policy.ts"
 
 /** How many changes of key are followed: nobody changes it so often. */
 export const MAX_KEY_CHANGES = 1_000
@@ -70,6 +71,20 @@ export class KeyChain {
     this.#known.add(vkey)
     this.#changes.push({ index, vkey, previousVkey })
   }
+}
+
+/**
+ * The policy that also trusts the keys which took over from its logs' keys, by some records in the order of the log.
+ *
+ * Every change bears the signature of the key before it, so that it does not matter who brings the records, nor what else
+ * is among them.
+ */
+export function followKeys(policy: Policy, records: Iterable<Readonly<Record<string, unknown>>>): Policy {
+  const chain = new KeyChain(policy.logs.map(({ key }) => key))
+  let index = 0
+  for (const record of records) chain.offer(index++, record)
+  const next = chain.changes.map(({ vkey }) => ({ key: parseVerifierKey(vkey), url: undefined }))
+  return { ...policy, logs: [...policy.logs, ...next] }
 }
 
 function isSigned(vkey: string, previousVkey: string, signature: string): boolean {

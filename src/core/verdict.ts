@@ -97,6 +97,18 @@ export interface AcceptedCheckpoint {
   readonly keys: readonly string[]
 }
 
+const AND_ON = "; and on "
+
+/** As one text, each after an "on". */
+export function joinConditions(conditions: readonly string[]): string {
+  return conditions.join(AND_ON)
+}
+
+/** The inverse of {@link joinConditions}: of what is conditional, what on. */
+export function conditionsOf(verdict: Verdict): string[] {
+  return verdict.status === "conditional" ? verdict.on.split(AND_ON) : []
+}
+
 /** Whether nothing is false: exit status 0. */
 export function isGood({ claims }: Pick<LogVerdict, "claims">): boolean {
   return CLAIMS.every((claim) => claims[claim].status !== "false")

@@ -2,7 +2,7 @@
 import type { Policy } from "./policy.ts"
 import { describeKey } from "./key.ts"
 import { isoTime } from "./system.ts"
-import type { Claim, Verdict } from "./verdict.ts"
+import { joinConditions, type Claim, type Verdict } from "./verdict.ts"
 import type { Location } from "./verify-locate.ts"
 import type { Memory } from "./verify-memory.ts"
 import type { Scan } from "./verify-scan.ts"
@@ -283,7 +283,7 @@ function granted(
     all.push("the checkpoint being genuine: there is no key to check its signature")
   return all.length === 0
     ? { status: "proved", because }
-    : { status: "conditional", because, on: all.join("; and on ") }
+    : { status: "conditional", because, on: joinConditions(all) }
 }
 
 function whereabouts(location: Location | undefined): string {

@@ -4,10 +4,39 @@ import { join } from "node:path"
 import { beforeAll, expect, test } from "vitest"
 import { AuditLog } from "../../src/audit/index.ts"
 import { formatEvidence, formatVerifierKey, generateSignerKey, systemRandom } from "../../src/core/index.ts"
+import { signKeyChange } from "../../src/core/key-change.ts"
 import { MemoryStore } from "../../src/store/index.ts"
 import { build, hansard, records, tempFolder } from "./run.ts"
 
 beforeAll(build, 120_000)
+
+test("check of an evidence file follows the changes of key that it is given, its own included", async () => {
+  const [first, second] = [0, 1].map(() => generateSignerKey("log.example", "log", systemRandom))
+  if (first === undefined || second === undefined) throw new Error("two keys were made")
+  const store = new MemoryStore()
+  const before = new AuditLog(store, { ledger: { signer: first } })
+  const at = "2026-05-05T10:00:00Z"
+  await before.append({ at, kind: "noted" })
+  await before.append({ at, kind: "signing_key_set", ...signKeyChange(first, second) })
+  await before.close()
+  const log = new AuditLog(store, { ledger: { signer: second, previousKeys: [formatVerifierKey(first)] } })
+  await log.checkpoint()
+  const { records } = await log.query({})
+  const items = await Promise.all(
+    records.map(async ({ index, line }) => formatEvidence({ index, line, proof: await log.prove(index) })),
+  )
+  await log.close()
+  const [file, changes] = [join(tempFolder(), "bundle.ndjson"), join(tempFolder(), "changes.ndjson")]
+  const check = (...args: string[]): number | null =>
+    hansard(["check", file, "--key", formatVerifierKey(first), ...args]).status
+  writeFileSync(changes, items[1] ?? "")
+  writeFileSync(file, items.join(""))
+  expect(check()).toBe(1)
+  expect(check("--changes", file)).toBe(0)
+  writeFileSync(file, items[0] ?? "")
+  expect(check()).toBe(1)
+  expect(check("--changes", changes)).toBe(0)
+})
 
 test("check of an evidence file: good ones pass, one byte changed is found and its record named", async () => {
   const signer = generateSignerKey("log.example", "log", systemRandom)

@@ -278,6 +278,71 @@ describe("keygen", () => {
     expect(wrong.stdout).toMatch(/authorship +FALSE/)
   })
 
+  test("prove without a tree says that it is missing, and not that the record is false", () => {
+    const dir = dataFolder()
+    const tree = join(dir, "store/audit/tree")
+    renameSync(tree, join(dir, "aside"))
+    const missing = hansard(["prove", "1", "--dir", dir])
+    expect([missing.status, missing.stdout]).toEqual([2, ""])
+    expect(missing.stderr).not.toMatch(/tampered/i)
+    expect(missing.stderr).toContain("hansard append /dev/null")
+    const verdict = hansard(["verify", "--dir", dir, "--state", join(dir, "state"), "--json"])
+    expect(verdict.status).toBe(0)
+    expect((JSON.parse(verdict.stdout) as { claims: object }).claims).toMatchObject({
+      integrity: { status: "conditional" },
+      tiles: { status: "unprovable" },
+    })
+    // A tree that says something else is another matter.
+    mkdirSync(tree)
+    writeFileSync(join(tree, "0"), readFileSync(join(dir, "aside/0")).fill(1, 0, 1))
+    const false_ = hansard(["prove", "1", "--dir", dir])
+    expect([false_.status, false_.stdout]).toEqual([1, ""])
+    expect(false_.stderr).toMatch(/tampered/i)
+    rmSync(tree, { recursive: true })
+    expect(hansard(["append", "/dev/null", "--dir", dir]).status).toBe(0)
+    expect(hansard(["prove", "1", "--dir", dir])).toMatchObject({ status: 0, stderr: "" })
+  })
+
+  test("check follows changes of key from the first one: an old proof needs none, a new one the records", () => {
+    const dir = dataFolder()
+    const files = tempFolder()
+    const first = hansard(["checkpoint", "--vkey", "--dir", dir]).stdout.trimEnd()
+    const proofOf = (name: string): string[] => {
+      const [proof, record] = [join(files, `${name}.tlog-proof`), join(files, `${name}.record`)]
+      expect(hansard(["prove", "1", "--dir", dir, "--out", proof, "--record", record]).status).toBe(0)
+      return ["check", proof, "--record", record, "--key", first]
+    }
+    const old = proofOf("old")
+    for (let i = 0; i < 2; i++) expect(hansard(["keygen", "--rotate", "--dir", dir]).status).toBe(0)
+    const changes = join(files, "changes.jsonl")
+    const lines = hansard(["query", "--kind", "signing_key_set", "--json", "--dir", dir]).stdout
+    writeFileSync(changes, lines)
+
+    expect(hansard(old).status).toBe(0)
+    const now = proofOf("now")
+    const lost = hansard(now)
+    expect([lost.status, lost.stdout]).toEqual([1, ""])
+    expect(lost.stderr).toContain("--changes")
+    const followed = hansard([...now, "--changes", changes])
+    expect([followed.status, followed.stderr]).toEqual([0, ""])
+    expect(followed.stdout).toContain("which took over by a record that an earlier key signed")
+    const json = JSON.parse(hansard([...now, "--changes", "-", "--json"], { input: lines }).stdout)
+    expect(json).toMatchObject({
+      good: true,
+      vkey: hansard(["checkpoint", "--vkey", "--dir", dir]).stdout.trimEnd(),
+    })
+
+    // One link short, a signature that is not the old key's, and what is no record at all.
+    const links = lines.trimEnd().split("\n")
+    const forged = lines.replace(/"signature": "./, '"signature": "/')
+    for (const broken of [links.slice(1), links.slice(0, 1), [forged]]) {
+      writeFileSync(changes, broken.join("\n"))
+      expect(hansard([...now, "--changes", changes]).status).toBe(1)
+    }
+    writeFileSync(changes, "rubbish\n")
+    expect(hansard([...now, "--changes", changes])).toMatchObject({ status: 2, stdout: "" })
+  })
+
   test("--rotate goes on where a crash stopped it, and so does everything else", () => {
     const dir = dataFolder()
     const keys = join(dir, "keys")

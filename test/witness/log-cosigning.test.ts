@@ -143,6 +143,44 @@ test("what is no cosigned form of that very checkpoint is not stored", async () 
   }
 })
 
+const witness = noteSigner(generateSignerKey("w", "log", seededBytes(5)))
+function cosigned(note: string): string {
+  const { text, signatures } = parseNote(note)
+  return formatNote({ text, signatures: [...signatures, ...parseNote(signNote(text, [witness])).signatures] })
+}
+
+test("a log that closes has its last checkpoint cosigned too, if there is time, and asks for nothing after that", async () => {
+  for (const isInTime of [true, false]) {
+    const store = new MemoryStore()
+    const asked: { size: number; answer: () => void; note: string }[] = []
+    const log = await open(store, (note) => {
+      const { size } = openCheckpoint(note, noteVerifier(vkey))
+      return new Promise((resolve) => asked.push({ size, answer: () => resolve(cosigned(note)), note }))
+    })
+    await log.append({ kind: "k" })
+    await log.checkpoint()
+    await log.append({ kind: "k" })
+    const closing = log.close()
+    await settle()
+    expect(asked.map(({ size }) => size)).toEqual([1])
+    if (isInTime) {
+      asked[0]?.answer()
+      await settle()
+      expect(asked.map(({ size }) => size)).toEqual([1, 2])
+      asked[1]?.answer()
+      await closing
+      expect(await stored(store)).toBe(cosigned(asked[1]?.note ?? ""))
+    } else {
+      await time.advance(1_000)
+      await time.advance(1_000)
+      await closing
+      await settle()
+      expect(asked.map(({ size }) => size)).toEqual([1])
+      expect(openCheckpoint(await stored(store), noteVerifier(vkey)).size).toBe(2)
+    }
+  }
+})
+
 test("one that never answers holds nobody back; the newest is asked for when an old one has come", async () => {
   const store = new MemoryStore()
   const asked: { size: number; answer: (note: string) => void; note: string; signal: AbortSignal }[] = []
@@ -155,14 +193,6 @@ test("one that never answers holds nobody back; the newest is asked for when an 
     await log.checkpoint()
   }
   expect(asked.map(({ size }) => size)).toEqual([1])
-  const witness = noteSigner(generateSignerKey("w", "log", seededBytes(5)))
-  const cosigned = (note: string): string => {
-    const { text, signatures } = parseNote(note)
-    return formatNote({
-      text,
-      signatures: [...signatures, ...parseNote(signNote(text, [witness])).signatures],
-    })
-  }
   // Overtaken: it is dropped, and the newest is asked for.
   asked[0]?.answer(cosigned(asked[0].note))
   await settle()

@@ -5,10 +5,12 @@ import {
   MAX_EVIDENCE_BYTES,
   parseEvidenceLine,
 } from "../../core/evidence-file.ts"
-import { InvalidInputError } from "../../core/errors.ts"
 import { checkForkEvidence, isForkEvidence, parseForkEvidence } from "../../core/fork-evidence.ts"
 import type { Fork } from "../../core/fork-evidence.ts"
-import { formatVerifierKey } from "../../core/key.ts"
+import { InvalidInputError } from "../../core/errors.ts"
+import { describeKey, formatVerifierKey } from "../../core/key.ts"
+import { followKeys } from "../../core/key-change.ts"
+import { parseLine } from "../../core/line.ts"
 import type { Policy, TrustedCheckpoint } from "../../core/policy.ts"
 import { BadProofError, BadSignatureError } from "../../core/proof-errors.ts"
 import { checkProofFile, parseProofFile } from "../../core/proof-file.ts"
@@ -23,6 +25,7 @@ import type { TrustOptions } from "../trust.ts"
 
 interface CheckOptions extends TrustOptions {
   readonly record?: string
+  readonly changes?: string
   readonly json?: boolean
 }
 
@@ -39,6 +42,10 @@ export function checkCommand(shell: Shell, setStatus: (status: number) => void):
       "--record <file>",
       "for a proof: the record's exact line, with or without its newline; - for standard input",
     )
+    .option(
+      "--changes <file>",
+      "for a log whose key has changed: the signing_key_set records from that key on, as `hansard query` prints them; - for standard input",
+    )
     .option("--json", "JSON for programs, errors included")
     .addHelpText(
       "after",
@@ -51,17 +58,18 @@ export function checkCommand(shell: Shell, setStatus: (status: number) => void):
 }
 
 async function check(shell: Shell, path: string, options: CheckOptions): Promise<number> {
-  if ([path, options.record, options.policy].filter((name) => name === "-").length > 1) {
+  if ([path, options.record, options.policy, options.changes].filter((name) => name === "-").length > 1) {
     throw usageError("two files cannot both be standard input", "Save one of them.")
   }
-  const policy = await trustOf(shell, options)
-  if (policy === undefined) {
+  const trusted = await trustOf(shell, options)
+  if (trusted === undefined) {
     throw usageError(
       "neither --key nor --policy says whom to believe",
       "Give --key VKEY, the log's verifier key.",
     )
   }
   const parts = readParts(shell, path)
+  const policy = followKeys(trusted, await changesOf(shell, options))
   try {
     const { value: first } = await parts.next()
     if (first !== undefined && isEvidence(first)) {
@@ -70,12 +78,53 @@ async function check(shell: Shell, path: string, options: CheckOptions): Promise
     }
     const bytes = await within(first, parts, path)
     if (isForkEvidence(bytes)) checkFork(shell, bytes, policy, options)
-    else await checkProof(shell, bytes, policy, options)
+    else await checkProof(shell, bytes, policy, { ...options, trusted })
     return OK
   } catch (error) {
     if (!(error instanceof BadProofError) && !(error instanceof BadSignatureError)) throw error
-    report(error, shell.err, options.json === true)
+    report(isUnsigned(error) ? withChangesHint(error) : error, shell.err, options.json === true)
     return VERIFICATION_FAILED
+  }
+}
+
+/** Whether no known key has signed: one that took over would have. */
+function isUnsigned(error: unknown): error is BadSignatureError {
+  return error instanceof BadSignatureError && error.key === undefined
+}
+
+function withChangesHint(error: BadSignatureError): BadSignatureError {
+  return new BadSignatureError(error.message, undefined, {
+    cause: error,
+    hint: "Check that the key is the one you mean; if the log has changed it since, give the records that say so with --changes.",
+  })
+}
+
+/** Lines of a log, or of an evidence file, which has them in it. */
+async function changesOf(
+  shell: Shell,
+  { changes }: CheckOptions,
+): Promise<Readonly<Record<string, unknown>>[]> {
+  if (changes === undefined) return []
+  const text = Buffer.from(await readWithin(shell, changes, MAX_EVIDENCE_BYTES)).toString("utf8")
+  const lines = text.split("\n").filter((line) => line !== "")
+  return lines.map((line, i) => {
+    const record = recordIn(line)
+    if (record === undefined) {
+      throw usageError(
+        `line ${i + 1} of the changes is no record`,
+        "Give what `hansard query --kind signing_key_set --json` prints, or an evidence file.",
+      )
+    }
+    return typeof record["line"] === "string" && "proof" in record ? (recordIn(record["line"]) ?? {}) : record
+  })
+}
+
+function recordIn(line: string): Readonly<Record<string, unknown>> | undefined {
+  try {
+    return parseLine(line)
+  } catch (error) {
+    if (error instanceof InvalidInputError) return undefined
+    throw error
   }
 }
 
@@ -83,7 +132,7 @@ async function checkProof(
   shell: Shell,
   bytes: Uint8Array,
   policy: Policy,
-  { record: recordPath, json }: CheckOptions,
+  { record: recordPath, trusted, json }: CheckOptions & { readonly trusted: Policy },
 ): Promise<void> {
   const proof = parseProofFile(bytes)
   if (recordPath === undefined) {
@@ -93,7 +142,9 @@ async function checkProof(
     )
   }
   const record = withoutNewline(await readWithin(shell, recordPath, MAX_INPUT_LINE_BYTES + 1))
-  tellProof(shell, proof.index, checkProofFile(proof, record, policy), json === true)
+  const checkpoint = checkProofFile(proof, record, policy)
+  const isGiven = trusted.logs.some(({ key }) => describeKey(key) === describeKey(checkpoint.log))
+  tellProof(shell, proof.index, { ...checkpoint, isGiven }, json === true)
 }
 
 /**
@@ -173,7 +224,7 @@ async function within(
 function tellProof(
   shell: Shell,
   index: number,
-  { origin, size, log, witnesses }: TrustedCheckpoint,
+  { origin, size, log, witnesses, isGiven }: TrustedCheckpoint & { readonly isGiven: boolean },
   json: boolean,
 ): void {
   const seen = [...witnesses].map(([name, seconds]) => ({ name, at: isoTime(seconds * 1_000) }))
@@ -183,6 +234,11 @@ function tellProof(
     return
   }
   shell.out.line(`good: this is record ${index} of ${visible(origin)}, in its checkpoint of ${size} records`)
+  if (!isGiven) {
+    shell.out.line(
+      `  signed by ${visible(describeKey(log))}, which took over by a record that an earlier key signed`,
+    )
+  }
   for (const { name, at } of seen) shell.out.line(`  ${visible(name)} saw that checkpoint at ${at}`)
   if (seen.length === 0) {
     shell.out.line(

@@ -1,7 +1,8 @@
 import { writeFileSync } from "node:fs"
 import { Command, InvalidArgumentError } from "commander"
 import { storedHashes } from "../../audit/index.ts"
-import { HansardError, TamperedError } from "../../core/errors.ts"
+import { rowPath } from "../../audit/tiles.ts"
+import { HansardError, NotFoundError, TamperedError } from "../../core/errors.ts"
 import { logSize, recordIndex } from "../../core/hash-types.ts"
 import { checkRecord, proveRecord } from "../../core/merkle.ts"
 import { leafHash } from "../../core/merkle-hash.ts"
@@ -49,6 +50,7 @@ async function prove(shell: Shell, index: number, options: ProveOptions): Promis
     proof = formatProofFile({ index: recordIndex(index), proof: hashes, checkpoint: text })
   } catch (cause) {
     if (!(cause instanceof HansardError)) throw cause
+    if (cause.code === "not_found") throw await missingTree(folder, index, cause)
     throw new TamperedError(
       `record ${index}, at byte ${offset}, cannot be proved: ${cause.message}`,
       index,
@@ -63,6 +65,21 @@ async function prove(shell: Shell, index: number, options: ProveOptions): Promis
   if (options.out !== undefined) write(options.out, proof)
   if (options.json === true) shell.out.line(JSON.stringify({ index, origin, size, proof }))
   else if (options.out === undefined) shell.out.write(proof)
+}
+
+/** A tree that is not there says nothing against the record: it is derived from the lines. */
+async function missingTree(
+  { store }: DataFolder,
+  index: number,
+  cause: HansardError,
+): Promise<NotFoundError> {
+  const isGone = !(await store.exists(rowPath(0)))
+  const again =
+    "whoever writes makes it again from the lines; `hansard append /dev/null --dir D` does no more than that."
+  return new NotFoundError(`record ${index} cannot be proved: ${cause.message}`, {
+    cause,
+    hint: isGone ? `The tree is derived: ${again}` : `Move store/audit/tree aside, then ${again}`,
+  })
 }
 
 function write(path: string, content: string | Uint8Array): void {

@@ -6,6 +6,7 @@ import { parseVerifierKey } from "../../core/key.ts"
 import { logPolicy, type Policy } from "../../core/policy.ts"
 import {
   CLAIMS,
+  conditionsOf,
   isGood,
   verdictToJson,
   type Claim,
@@ -190,11 +191,18 @@ function tell({ out, colours }: Shell, verdict: LogVerdict): void {
     out.line(`the last ${uncovered} are after the checkpoint: nothing is claimed of them`)
   if (tornBytes > 0) out.line(`${tornBytes} bytes after the last newline are no record yet`)
   out.line()
+  const conditions = new Map<string, Claim>()
   for (const claim of CLAIMS) {
     const verdict = claims[claim]
     const status = colours(COLOURS[verdict.status], verdict.status.toUpperCase().padEnd(12))
     out.line(`${TITLES[claim].padEnd(15)} ${status} ${visible(verdict.because)}`)
-    if (verdict.status === "conditional") out.line(`${" ".repeat(29)}on ${visible(verdict.on)}`)
+    // What several claims depend on is said once.
+    for (const on of conditionsOf(verdict)) {
+      const first = conditions.get(on)
+      const text = first === undefined ? `on ${visible(on)}` : `on the same as "${TITLES[first]}"`
+      out.line(`${" ".repeat(29)}${text}`)
+      if (first === undefined) conditions.set(on, claim)
+    }
   }
   if (findings.length > 0) out.line()
   for (const { message } of findings.slice(0, 10)) out.line(`${colours("red", "!")} ${visible(message)}`)
