@@ -315,7 +315,7 @@ describe("keygen", () => {
     const old = proofOf("old")
     for (let i = 0; i < 2; i++) expect(hansard(["keygen", "--rotate", "--dir", dir]).status).toBe(0)
     const changes = join(files, "changes.jsonl")
-    const lines = hansard(["query", "--kind", "signing_key_set", "--json", "--dir", dir]).stdout
+    const lines = hansard(["export", "--format", "jsonl", "--kind", "signing_key_set", "--dir", dir]).stdout
     writeFileSync(changes, lines)
 
     expect(hansard(old).status).toBe(0)
@@ -334,10 +334,13 @@ describe("keygen", () => {
 
     // One link short, a signature that is not the old key's, and what is no record at all.
     const links = lines.trimEnd().split("\n")
-    const forged = lines.replace(/"signature": "./, '"signature": "/')
+    const forged = lines.replace(
+      /"signature": "(.)/,
+      (_, first) => `"signature": "${first === "A" ? "B" : "A"}`,
+    )
     for (const broken of [links.slice(1), links.slice(0, 1), [forged]]) {
       writeFileSync(changes, broken.join("\n"))
-      expect(hansard([...now, "--changes", changes]).status).toBe(1)
+      expect(hansard([...now, "--changes", changes]).status, broken.join("\n")).toBe(1)
     }
     writeFileSync(changes, "rubbish\n")
     expect(hansard([...now, "--changes", changes])).toMatchObject({ status: 2, stdout: "" })

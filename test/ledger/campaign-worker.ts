@@ -9,6 +9,7 @@ export interface Order {
 }
 
 export interface Tally {
+  readonly part: Part
   readonly verdicts: ReadonlyMap<string, number>
   /** Of all flips whose verdict was wrong, the first few. */
   readonly surprises: readonly string[]
@@ -25,5 +26,5 @@ parentPort?.on("message", async ({ part, flips, seed }: Order) => {
     if (surprise !== undefined && surprises.length < MAX_SURPRISES)
       surprises.push(`${part} ${n}: ${surprise}`)
   }
-  parentPort?.postMessage({ verdicts, surprises } satisfies Tally)
+  parentPort?.postMessage({ part, verdicts, surprises } satisfies Tally)
 })

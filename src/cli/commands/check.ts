@@ -44,7 +44,7 @@ export function checkCommand(shell: Shell, setStatus: (status: number) => void):
     )
     .option(
       "--changes <file>",
-      "for a log whose key has changed: the signing_key_set records from that key on, as `hansard query` prints them; - for standard input",
+      "for a log whose key has changed: the signing_key_set records from that key on, as `hansard export --format jsonl --kind signing_key_set` prints them; - for standard input",
     )
     .option("--json", "JSON for programs, errors included")
     .addHelpText(
@@ -112,7 +112,7 @@ async function changesOf(
     if (record === undefined) {
       throw usageError(
         `line ${i + 1} of the changes is no record`,
-        "Give what `hansard query --kind signing_key_set --json` prints, or an evidence file.",
+        "Give what `hansard export --format jsonl --kind signing_key_set` prints, or an evidence file.",
       )
     }
     return typeof record["line"] === "string" && "proof" in record ? (recordIn(record["line"]) ?? {}) : record
