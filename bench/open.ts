@@ -5,11 +5,13 @@
  */
 import { execFileSync } from "node:child_process"
 import { join } from "node:path"
+import { setTimeout as sleep } from "node:timers/promises"
 import { AuditLog } from "../src/audit/index.ts"
 import { FileStore } from "../src/store/index.ts"
 import type { BenchContext, BenchTable } from "./bench.ts"
 import { benchSigner, makeLog } from "./make-log.ts"
 import type { Result } from "./measure.ts"
+import { makeRecord } from "./records.ts"
 
 interface Opening {
   readonly records: number
@@ -17,7 +19,12 @@ interface Opening {
   readonly append_ms: number
   readonly opened_mib: number
   readonly queried_mib: number
+  readonly busy_mib: number
 }
+
+/** How long records are appended and looked for at once, in milliseconds, and how many are appended a second. */
+const BUSY_MS = 5_000
+const BUSY_RATE = 2_000
 
 export async function benchOpen({ folder, rounds, quick }: BenchContext): Promise<BenchTable[]> {
   const given = process.env["HANSARD_BENCH_LOG"]
@@ -44,6 +51,7 @@ export async function benchOpen({ folder, rounds, quick }: BenchContext): Promis
   const memory = [
     row("resident, after opening and one append", ({ opened_mib }) => opened_mib),
     row("resident, after queries and a scan", ({ queried_mib }) => queried_mib),
+    row("resident, at most, while appending, indexing, querying and counting", ({ busy_mib }) => busy_mib),
   ]
   const title = `opening a log of ${records.toLocaleString("en")} records, ledger and index on`
   return [
@@ -81,13 +89,42 @@ async function openOnce(place: string): Promise<Opening> {
       await log.query({ ...filter, order, limit: 100 })
     }
   }
+  const queriedMib = resident()
   return {
+    busy_mib: await mostWhileBusy(log, resident),
     records: index + 1,
     open_ms: opened - start,
     append_ms: appended - opened,
     opened_mib: openedMib,
-    queried_mib: resident(),
+    queried_mib: queriedMib,
   }
+}
+
+/** The most that was resident while the log is written at a steady rate, and queried and counted without a pause. */
+async function mostWhileBusy(log: AuditLog, resident: () => number): Promise<number> {
+  let most = resident()
+  const sampling = setInterval(() => (most = Math.max(most, resident())), 20)
+  const start = performance.now()
+  const left = (): boolean => performance.now() - start < BUSY_MS
+  const first = log.size
+  const append = async (): Promise<void> => {
+    for (let n = first; left(); await sleep(5)) {
+      const due = first + ((performance.now() - start) / 1000) * BUSY_RATE
+      const receipts: Promise<unknown>[] = []
+      for (; n < due; n++) receipts.push(log.append(makeRecord(n)))
+      await Promise.all(receipts)
+    }
+  }
+  const ask = async (): Promise<void> => {
+    for (let n = 0; left(); n++) {
+      const agent = String(makeRecord(6 + 11 * (n % 97))["agent_id"])
+      await log.query({ kind: "turn_failed", agent, order: n % 2 === 0 ? "asc" : "desc", limit: 1000 })
+      await log.stats({ ...(n % 3 === 0 ? { agent } : {}), interval: 600_000 })
+    }
+  }
+  await Promise.all([append(), ask()])
+  clearInterval(sampling)
+  return most
 }
 
 if (import.meta.main) console.log(JSON.stringify(await openOnce(process.argv[2] ?? "")))

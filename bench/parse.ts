@@ -45,10 +45,15 @@ export async function benchParse({
       promise: "part",
       run: (ms) => timed(ms, () => bestLoop(join(folder, LOG_PATH))),
     },
+    {
+      name: "the same, every record kept",
+      promise: "part",
+      run: (ms) => timed(ms, () => bestLoop(join(folder, LOG_PATH), [])),
+    },
   ]
   const results = await measure(contenders, rounds, milliseconds)
   const rate = (name: string): number => results.find((result) => result.name.startsWith(name))?.median ?? NaN
-  const share = (name: string): string => `${((100 * rate(name)) / rate("best")).toFixed(0)}%`
+  const share = (name: string, of: string): string => `${((100 * rate(name)) / rate(of)).toFixed(0)}%`
   return [
     {
       title: "reading a log back",
@@ -57,14 +62,15 @@ export async function benchParse({
       subject: "entries, one by one",
       results,
       notes: [
-        `entries: ${share("entries")} of the best loop, readAll: ${share("readAll")}; goal 90%. The best loop checks nothing and keeps nothing.`,
+        `entries: ${share("entries", "best")} of the best loop; goal 90%. It checks nothing and keeps nothing.`,
+        `readAll: ${share("readAll", "the same")} of the same loop with every record kept.`,
       ],
     },
   ]
 }
 
-/** Synchronous reads, no checks, nothing kept. @returns how many records there were. */
-function bestLoop(path: string): number {
+/** Synchronous reads, no checks. @returns how many records there were. */
+function bestLoop(path: string, kept?: unknown[]): number {
   const fd = openSync(path, "r")
   const block = Buffer.alloc(BLOCK_BYTES)
   let rest: Buffer = Buffer.alloc(0)
@@ -73,7 +79,9 @@ function bestLoop(path: string): number {
     const bytes = Buffer.concat([rest, block.subarray(0, got)])
     const end = bytes.lastIndexOf(NEWLINE)
     for (let at = bytes.indexOf(NEWLINE); at < end; at = bytes.indexOf(NEWLINE, at + 1)) bytes[at] = 0x2c
-    count += (JSON.parse(`[${bytes.toString("latin1", 0, end)}]`) as unknown[]).length
+    const records = JSON.parse(`[${bytes.toString("latin1", 0, end)}]`) as unknown[]
+    if (kept !== undefined) for (const record of records) kept.push(record)
+    count += records.length
     rest = bytes.subarray(end + 1)
   }
   closeSync(fd)
