@@ -6,6 +6,9 @@ import { handled, testStoreDirectories } from "./store-directories.ts"
 import { testStoreOrder } from "./store-order.ts"
 import { testStoreAgainstModel } from "./store-model.ts"
 
+/** Longer than what a store might gather before it writes. */
+const LONG_BYTES = 64 * 1024
+
 /**
  * What every store must do, whoever wrote it. Published as `hansard/testing`, so that a store outside this repository
  * can prove itself with the same lines:
@@ -208,6 +211,13 @@ function testContents(behaviour: Behaviour): void {
     given?.fill(0)
     ;(await store.readRange("/w", 0)).fill(0)
     expect(await readText(store, "/w")).toBe("mine")
+
+    // The first may be written at once; the others have to wait for it, or for company.
+    const long = utf8("l".repeat(LONG_BYTES))
+    const appending = [store.append("/l", long), store.append("/l", long), store.append("/l", mine)]
+    long.fill(0)
+    await Promise.all(appending)
+    expect(await readText(store, "/l")).toBe("l".repeat(2 * LONG_BYTES) + "\0\0\0\0")
 
     const view = new Uint8Array(utf8("__part__").buffer, 2, 4)
     await store.write("/v", view)
