@@ -19,7 +19,10 @@ export interface Result {
   readonly rounds?: readonly number[]
 }
 
-/** Alternating rounds, so that whatever else the machine does falls on all alike. */
+/**
+ * Alternating rounds, so that whatever else the machine does falls on all alike; each begins with another contender, so that what
+ * comes before leaves its traces on the disk for all alike.
+ */
 export async function measure(
   contenders: readonly Contender[],
   rounds: number,
@@ -27,9 +30,11 @@ export async function measure(
 ): Promise<Result[]> {
   const rates = contenders.map((): number[] => [])
   for (let round = 0; round < rounds; round++) {
-    for (const [i, contender] of contenders.entries()) {
+    const first = Math.floor((round * contenders.length) / rounds)
+    for (let n = 0; n < contenders.length; n++) {
+      const i = (first + n) % contenders.length
       globalThis.gc?.()
-      rates[i]?.push(await contender.run(milliseconds))
+      rates[i]?.push((await contenders[i]?.run(milliseconds)) ?? NaN)
     }
   }
   return contenders.map(({ name, promise }, i) => {
