@@ -222,6 +222,8 @@ async function heldByStalled(
         await log.appendMany(batchFrom(n))
       }
       await reading.reached(server.sent())
+      // What is being indexed is in memory as well.
+      await log.indexed()
       const before = await held()
       stalled.destroy()
       await settled()
