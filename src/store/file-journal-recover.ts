@@ -41,7 +41,7 @@ export async function recoverJournal(tree: FileTree, logger: Logger): Promise<vo
   } else if (appends.size > 0) logger.info({ files: appends.size }, "put appends in place after a crash")
 }
 
-/** Oldest first. */
+/** Oldest first. What has another name was not put there by a journal, and is left alone. */
 function numbersIn(tree: FileTree, folder: string): number[] {
   try {
     const names = tree.fs.readdirSync(folder).map(({ name }) => name)

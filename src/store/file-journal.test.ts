@@ -257,6 +257,18 @@ test("a journal whose files were cut by hand is set aside, and told", async () =
   )
 })
 
+test("what no journal has put into its folder is left alone", async () => {
+  const place = freshPlace()
+  await (await FileStore.open(place))[Symbol.asyncDispose]()
+  nodeFileSystem.mkdirSync(join(place, ".hansard/journal"), 0o700)
+  const stray = join(place, ".hansard/journal/notes.txt")
+  writeFileSync(stray, "not ours")
+  await using store = await FileStore.open(place)
+  await Promise.all(NAMES.map((path) => store.append(path, "text\n", shared)))
+  expect(await contents(store)).toEqual(Object.fromEntries(NAMES.map((path) => [path, "text\n"])))
+  expect(existsSync(stray)).toBe(true)
+})
+
 test("a batch reads back, unless a byte of it is another or is missing", () => {
   const entries = fc.array(
     fc.oneof(
