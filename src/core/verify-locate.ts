@@ -73,7 +73,7 @@ class Search {
   readonly #recorded: RecordedTree
   #firstBad: Line | undefined
   #within: Location["within"]
-  /** Since the tile with the first bad record: what was recorded there, and what stands there. */
+  /** From the tile before the first bad record on: what was recorded there. And what stands there and is wrong. */
   readonly #recordedAt = new Map<Digest, number>()
   readonly #wrong: Line[] = []
   #tilesLeft = WINDOW_TILES
@@ -98,13 +98,22 @@ class Search {
       return false
     }
     const wrong = isRight ? [] : lines.filter(({ digest }, i) => digest !== leaves[i])
-    this.#firstBad ??= wrong[0]
-    if (this.#firstBad === undefined) return true
+    if (this.#firstBad === undefined) {
+      this.#firstBad = wrong[0]
+      if (this.#firstBad === undefined) return true
+      // What stands twice at the start of a tile was recorded at the end of the one before.
+      if (first > 0)
+        this.#remember(first - TILE_WIDTH, await this.#recorded.leaves(first - TILE_WIDTH, first))
+    }
     this.#wrong.push(...wrong)
+    this.#remember(first, leaves)
+    return --this.#tilesLeft > 0
+  }
+
+  #remember(first: number, leaves: readonly Digest[] = []): void {
     for (const [i, digest] of leaves.entries()) {
       if (!this.#recordedAt.has(digest)) this.#recordedAt.set(digest, first + i)
     }
-    return --this.#tilesLeft > 0
   }
 
   result(): Location {
