@@ -11,6 +11,7 @@ import { utf8Text } from "../core/bytes.ts"
 import type { KnowledgeStore } from "./contract.ts"
 import { encodeBatch, readBatches, type JournalEntry } from "./file-journal-format.ts"
 import { nodeFileSystem, type FileSystem } from "./file-system.ts"
+import { MAX_JOURNAL_BYTES } from "./file-journal.ts"
 import { MIN_SHARED } from "./file-sync.ts"
 import { FileStore } from "./file.ts"
 
@@ -255,6 +256,48 @@ test("a journal whose files were cut by hand is set aside, and told", async () =
   expect(nodeFileSystem.readdirSync(join(place, ".hansard")).map(({ name: one }) => one)).toContain(
     "journal-0",
   )
+})
+
+test("a file of the journal stays while an older one that could not be put in place does", async () => {
+  const place = freshPlace()
+  await (await FileStore.open(place))[Symbol.asyncDispose]()
+  const broken = new Set<number>()
+  let isBroken = false
+  const fs: FileSystem = {
+    ...nodeFileSystem,
+    openSync(path, flags, mode) {
+      const fd = nodeFileSystem.openSync(path, flags, mode)
+      if (isBroken && path.endsWith("/b")) broken.add(fd)
+      else broken.delete(fd)
+      return fd
+    },
+    fdatasync: (fd) =>
+      broken.has(fd) ? Promise.reject(new Error("the disk is broken there")) : nodeFileSystem.fdatasync(fd),
+  }
+  const store = await FileStore.open(place, { fs })
+  await Promise.all(NAMES.map((path) => store.append(path, "old and long\n", shared)))
+  isBroken = true
+  const others = Array.from({ length: 64 }, (_, i) => `/log/${i}`)
+  const content = new Uint8Array(15 * 1024).fill(0x61)
+  const fill = async (): Promise<void> => {
+    for (let bytes = 0; bytes < MAX_JOURNAL_BYTES; bytes += others.length * content.length) {
+      await Promise.all(others.map((path) => store.append(path, content, shared)))
+    }
+  }
+  await fill()
+  // Said to be void in the next file: if that one went, the first would say of /a what holds no more.
+  await store.write("/a", "new")
+  await fill()
+  await Promise.all(others.map((path) => store.append(path, "x", shared)))
+  const killed = freshPlace()
+  cpSync(place, killed, { recursive: true, filter: (from) => !/\/(lease|holder)/.test(from) })
+  await store[Symbol.asyncDispose]()
+  for (const folder of [killed, place]) {
+    await using again = await FileStore.open(folder)
+    expect(utf8Text((await again.read("/a")) ?? new Uint8Array())).toBe("new")
+    await again[Symbol.asyncDispose]()
+    rmSync(folder, { recursive: true })
+  }
 })
 
 test("what no journal has put into its folder is left alone", async () => {

@@ -158,16 +158,21 @@ export class Journal {
     file.suspect = false
   }
 
-  /** Makes a full file's appends durable where they belong, and then removes it. */
+  /**
+   * Makes a full file's appends durable where they belong, and then removes it. Unless an older one could not be: what this
+   * one says to be void must not come back with that one.
+   */
   async #place(file: JournalFile): Promise<void> {
     const { fs } = this.#tree
+    const [oldest] = this.#full
+    if (oldest !== file) return
     try {
       for (const path of file.paths) await this.#sync(path)
       this.#tree.close(file.fd)
       fs.unlinkSync(file.place)
-      this.#full.delete(file)
-      // Before a later one goes: what that one says to be void must not come back with this one.
+      // Only once that is durable may a later one go.
       await syncFolder(fs, journalFolder(this.#tree))
+      this.#full.delete(file)
     } catch (error) {
       this.#logger.error(
         { err: error, journal: file.place },
