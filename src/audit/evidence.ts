@@ -1,5 +1,6 @@
 import { parseCheckpoint } from "../core/checkpoint.ts"
 import { InvalidInputError, NotFoundError } from "../core/errors.ts"
+import { formatEvidence } from "../core/evidence-file.ts"
 import { HASH_BYTES, logSize, recordIndex } from "../core/hash-types.ts"
 import { computeHashes, planRecordProof } from "../core/merkle.ts"
 import { parseNote } from "../core/note.ts"
@@ -8,6 +9,7 @@ import { tileHashReader, type ReadTiles } from "../core/tile-reader.ts"
 import { formatTilePath, tileAt, type Tile } from "../core/tile.ts"
 import type { KnowledgeStore } from "../store/contract.ts"
 import { CHECKPOINT_PATH, readTile, storedTiles } from "./tiles.ts"
+import type { LogEntry } from "./types.ts"
 
 /** Makes proofs under one checkpoint. */
 export interface Prover {
@@ -103,6 +105,15 @@ export class StoredEvidence {
       throw error
     }
   }
+}
+
+/** Records with their proofs, as lines of an evidence file. Neighbours share the tiles that they lie under. */
+export async function evidenceOf(
+  prover: Prover,
+  entries: readonly Pick<LogEntry, "index" | "line">[],
+): Promise<string> {
+  const proofs = await prover.prove(entries.map(({ index }) => index))
+  return entries.map(({ index, line }, i) => formatEvidence({ index, line, proof: proofs[i] ?? "" })).join("")
 }
 
 function rememberingTiles(read: ReadTiles): ReadTiles {

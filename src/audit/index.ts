@@ -1,4 +1,5 @@
 export { AuditLog } from "./audit-log.ts"
+export { evidenceOf } from "./evidence.ts"
 export type { Prover, StoredEvidence } from "./evidence.ts"
 export { agentsOf, compileFilter } from "./filter.ts"
 export type { Cosign, LedgerOptions, PublishedCheckpoint } from "./ledger.ts"

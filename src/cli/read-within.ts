@@ -16,16 +16,26 @@ export async function* readParts(shell: Shell, path: string): AsyncGenerator<Uin
 
 /** A whole file, or standard input for `-`. Bounded while it is read, also when it is a pipe. */
 export async function readWithin(shell: Shell, path: string, maxBytes: number): Promise<Uint8Array> {
-  const name = path === "-" ? "standard input" : path
-  const chunks: Uint8Array[] = []
+  return await joinWithin(readParts(shell, path), path, maxBytes)
+}
+
+/** What {@link readParts} gives, or what is left of it, in one. @throws InvalidInputError when it is longer. */
+export async function joinWithin(
+  parts: AsyncIterable<Uint8Array>,
+  path: string,
+  maxBytes: number,
+): Promise<Uint8Array> {
+  const read: Uint8Array[] = []
   let bytes = 0
-  for await (const chunk of readParts(shell, path)) {
-    bytes += chunk.length
-    if (bytes > maxBytes) break
-    chunks.push(chunk)
+  for await (const part of parts) {
+    bytes += part.length
+    if (bytes > maxBytes) {
+      const name = path === "-" ? "standard input" : path
+      throw new InvalidInputError(`${name} is longer than ${maxBytes} bytes`, {
+        hint: "Name the right file.",
+      })
+    }
+    read.push(part)
   }
-  if (bytes > maxBytes) {
-    throw new InvalidInputError(`${name} is longer than ${maxBytes} bytes`, { hint: "Name the right file." })
-  }
-  return Buffer.concat(chunks)
+  return Buffer.concat(read)
 }

@@ -20,6 +20,17 @@ import type { RateLimits } from "./rate-limits.ts"
 import type { Registry } from "./registry.ts"
 import { earlierPost } from "./repeats.ts"
 
+/** What an envelope meets on its way. */
+export interface PostingParts {
+  readonly registry: Registry
+  readonly book: ChannelBook
+  readonly gatekeeper: Gatekeeper
+  readonly inboxes: Inboxes
+  readonly rates: RateLimits
+  readonly committer: Committer
+  readonly lifecycle: ChannelLifecycle
+}
+
 /**
  * Group commit. Posts that wait for one channel are checked one after another, each as if all before it were written
  * already, and then share one write and one sync.
@@ -39,18 +50,7 @@ export class PostQueue {
   /** Owned by `#begin` and `#take`: posts that the next group of a channel will take. */
   readonly #waiting = new Map<Channel, WaitingPost[]>()
 
-  constructor(
-    context: HubContext,
-    parts: {
-      registry: Registry
-      book: ChannelBook
-      gatekeeper: Gatekeeper
-      inboxes: Inboxes
-      rates: RateLimits
-      committer: Committer
-      lifecycle: ChannelLifecycle
-    },
-  ) {
+  constructor(context: HubContext, parts: PostingParts) {
     this.#context = context
     this.#registry = parts.registry
     this.#book = parts.book

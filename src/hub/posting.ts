@@ -18,12 +18,10 @@ import type { ChannelBook } from "./channel-book.ts"
 import type { Committer } from "./commit.ts"
 import type { HubContext } from "./context.ts"
 import type { Gatekeeper } from "./gatekeeper.ts"
-import type { Inboxes } from "./inboxes.ts"
 import type { ChannelLifecycle } from "./lifecycle.ts"
 import type { Operation } from "./operation.ts"
 import { copyObject, deepFreeze } from "./plain-json.ts"
-import { ended, PostQueue, requireOpen, requireValid } from "./post-queue.ts"
-import type { RateLimits } from "./rate-limits.ts"
+import { ended, PostQueue, requireOpen, requireValid, type PostingParts } from "./post-queue.ts"
 import { readEnvelope } from "./records.ts"
 import type { Registry } from "./registry.ts"
 import { earlierPost } from "./repeats.ts"
@@ -45,18 +43,7 @@ export class Posting {
   readonly #lifecycle: ChannelLifecycle
   readonly #queue: PostQueue
 
-  constructor(
-    context: HubContext,
-    parts: {
-      registry: Registry
-      book: ChannelBook
-      gatekeeper: Gatekeeper
-      inboxes: Inboxes
-      rates: RateLimits
-      committer: Committer
-      lifecycle: ChannelLifecycle
-    },
-  ) {
+  constructor(context: HubContext, parts: PostingParts) {
     this.#context = context
     this.#registry = parts.registry
     this.#book = parts.book

@@ -4,7 +4,6 @@
  *
  * `HANSARD_CRASHES` as in kill.test.ts.
  */
-import { spawn } from "node:child_process"
 import { mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -12,6 +11,7 @@ import { afterAll, beforeAll, expect, test } from "vitest"
 import { Hub } from "../../src/hub/index.ts"
 import { FileStore } from "../../src/store/index.ts"
 import { seeded, testSeed } from "../support/fake-time.ts"
+import { liveAndDie } from "./killed.ts"
 
 const CRASHES = Math.max(1, Math.ceil(Number(process.env["HANSARD_CRASHES"] ?? 12) / 4))
 let dir: string
@@ -21,26 +21,8 @@ beforeAll(async () => {
 afterAll(() => rm(dir, { recursive: true, force: true }))
 
 /** @returns by channel: the ids that were acknowledged. */
-async function liveAndDie(
-  run: number,
-  channels: number,
-  milliseconds: number,
-): Promise<Map<string, string[]>> {
-  const child = spawn(
-    process.execPath,
-    [join(import.meta.dirname, "hub-writer.ts"), dir, String(run), String(channels), "48"],
-    { stdio: ["ignore", "pipe", "pipe"] },
-  )
-  let [said, complaints, armed] = ["", "", false]
-  child.stderr.on("data", (chunk: Buffer) => (complaints += chunk.toString()))
-  child.stdout.on("data", (chunk: Buffer) => {
-    said += chunk.toString()
-    if (armed) return
-    armed = true
-    setTimeout(() => child.kill("SIGKILL"), milliseconds)
-  })
-  const signal = await new Promise<string | null>((resolve) => child.on("close", (_code, by) => resolve(by)))
-  expect(signal, complaints).toBe("SIGKILL")
+async function lifeOf(run: number, channels: number, milliseconds: number): Promise<Map<string, string[]>> {
+  const said = await liveAndDie("hub-writer.ts", [dir, run, channels, 48], milliseconds)
   const acknowledged = new Map<string, string[]>()
   for (const [, channel = "", id = ""] of said.matchAll(/^([0-9a-f]{32}) ([0-9a-f]{32})\n/gm)) {
     acknowledged.set(channel, [...(acknowledged.get(channel) ?? []), id])
@@ -58,8 +40,7 @@ test(
     const all = new Map<string, string[]>()
     for (let run = 0; run < CRASHES; run++) {
       const channels = [1, 12, 40][run % 3] ?? 1
-      for (const [channel, ids] of await liveAndDie(run, channels, 100 + random() * 600))
-        all.set(channel, ids)
+      for (const [channel, ids] of await lifeOf(run, channels, 100 + random() * 600)) all.set(channel, ids)
     }
     await using store = await FileStore.open(dir)
     await using hub = await Hub.open(store)

@@ -6,7 +6,6 @@
  *
  * `HANSARD_CRASHES` sets how many: a quarter of those in kill.test.ts, and at least 12.
  */
-import { spawn } from "node:child_process"
 import { mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -16,6 +15,7 @@ import type { LogFilter } from "../../src/audit/index.ts"
 import { INDEX_FOLDER } from "../../src/audit/columns/paths.ts"
 import { FileStore } from "../../src/store/index.ts"
 import { seeded, testSeed } from "../support/fake-time.ts"
+import { liveAndDie } from "./killed.ts"
 import { bruteForce, bruteStats, entriesOf, withoutScanned } from "../support/random-log.ts"
 
 const CRASHES = Math.max(12, Math.ceil(Number(process.env["HANSARD_CRASHES"] ?? 12) / 4))
@@ -36,18 +36,6 @@ const FILTERS: readonly LogFilter[] = [
   { not: { kind: ["kind-0", "kind-1"] }, from: 1_778_000_050_000 },
   { text: "agent-12" },
 ]
-
-async function liveAndDie(run: string, inFlight: number, milliseconds: number): Promise<void> {
-  const writer = join(import.meta.dirname, "index-writer.ts")
-  const child = spawn(process.execPath, [writer, dir, run, String(inFlight), String(BLOCK_RECORDS)], {
-    stdio: ["ignore", "pipe", "pipe"],
-  })
-  let complaints = ""
-  child.stderr.on("data", (chunk: Buffer) => (complaints += chunk.toString()))
-  child.stdout.once("data", () => setTimeout(() => child.kill("SIGKILL"), milliseconds))
-  const signal = await new Promise<string | null>((resolve) => child.on("close", (_code, by) => resolve(by)))
-  expect(signal, complaints).toBe("SIGKILL")
-}
 
 async function expectRight(log: AuditLog, what: string): Promise<void> {
   const all = await entriesOf(log)
@@ -71,7 +59,7 @@ test(
     let unfinished = 0
     for (let crash = 0; crash < CRASHES; crash++) {
       const inFlight = [1, 64, 500][Math.floor(random() * 3)] ?? 1
-      await liveAndDie(`run-${crash}`, inFlight, random() * 60)
+      await liveAndDie("index-writer.ts", [dir, `run-${crash}`, inFlight, BLOCK_RECORDS], random() * 60)
       await using store = await FileStore.open(dir)
       const index = { blockRecords: BLOCK_RECORDS }
       {

@@ -7,7 +7,6 @@
  *
  * `HANSARD_CRASHES` sets how many (default 12; `.ci/run` asks for 100; 1,000 for a long evening).
  */
-import { spawn } from "node:child_process"
 import { mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -21,6 +20,7 @@ import { generateSignerKey } from "../../src/core/key.ts"
 import { noteVerifier } from "../../src/core/note.ts"
 import { FileStore } from "../../src/store/index.ts"
 import { seeded, testSeed } from "../support/fake-time.ts"
+import { liveAndDie } from "./killed.ts"
 
 const CRASHES = Number(process.env["HANSARD_CRASHES"] ?? 12)
 const signer = generateSignerKey("crash.example/log", "log", (length) => new Uint8Array(length).fill(1))
@@ -40,27 +40,8 @@ interface Life {
 }
 
 /** Starts a writer and kills it `milliseconds` after its log is open. */
-async function liveAndDie(run: string, inFlight: number, milliseconds: number): Promise<Life> {
-  const child = spawn(
-    process.execPath,
-    [join(import.meta.dirname, "writer.ts"), dir, run, String(inFlight)],
-    {
-      stdio: ["ignore", "pipe", "pipe"],
-    },
-  )
-  let said = ""
-  let complaints = ""
-  let armed = false
-  child.stderr.on("data", (chunk: Buffer) => (complaints += chunk.toString()))
-  child.stdout.on("data", (chunk: Buffer) => {
-    said += chunk.toString()
-    if (armed) return
-    armed = true
-    setTimeout(() => child.kill("SIGKILL"), milliseconds)
-  })
-  const signal = await new Promise<string | null>((resolve) => child.on("close", (_code, by) => resolve(by)))
-  expect(signal, complaints).toBe("SIGKILL")
-  // The last line may have been cut off by the kill.
+async function lifeOf(run: string, inFlight: number, milliseconds: number): Promise<Life> {
+  const said = await liveAndDie("writer.ts", [dir, run, inFlight], milliseconds)
   const whole = said.slice(0, said.lastIndexOf("\n") + 1)
   const pairs = [...whole.matchAll(/^(\d+) (\d+)$/gm)].map((match): [number, number] => [
     Number(match[1]),
@@ -80,7 +61,7 @@ test(
     const checkpoints: OpenedCheckpoint[] = []
     for (let crash = 0; crash < CRASHES; crash++) {
       const inFlight = [1, 3, 64, 500][Math.floor(random() * 4)] ?? 1
-      lives.push(await liveAndDie(`run-${crash}`, inFlight, random() * 40))
+      lives.push(await lifeOf(`run-${crash}`, inFlight, random() * 40))
       await using seen = await FileStore.open(dir, { readOnly: true })
       const left = await seen.read(CHECKPOINT_PATH)
       if (left !== undefined) checkpoints.push(openCheckpoint(left, noteVerifier(signer)))

@@ -17,7 +17,7 @@ import { checkProofFile, parseProofFile } from "../../core/proof-file.ts"
 import { isoTime } from "../../core/system.ts"
 import { visible } from "../colours.ts"
 import { MAX_INPUT_LINE_BYTES, readLines } from "../lines.ts"
-import { readParts, readWithin } from "../read-within.ts"
+import { joinWithin, readParts, readWithin } from "../read-within.ts"
 import { OK, report, usageError, VERIFICATION_FAILED } from "../report.ts"
 import type { Shell } from "../shell.ts"
 import { addTrustOptions, trustOf } from "../trust.ts"
@@ -76,7 +76,8 @@ async function check(shell: Shell, path: string, options: CheckOptions): Promise
       await checkAll(shell, joined(first, parts), policy, options)
       return OK
     }
-    const bytes = await within(first, parts, path)
+    const whole = first === undefined ? parts : joined(first, parts)
+    const bytes = await joinWithin(whole, path, MAX_EVIDENCE_BYTES)
     if (isForkEvidence(bytes)) checkFork(shell, bytes, policy, options)
     else await checkProof(shell, bytes, policy, { ...options, trusted })
     return OK
@@ -199,26 +200,6 @@ async function* joined(
 ): AsyncGenerator<Uint8Array, void, undefined> {
   yield first
   yield* rest
-}
-
-/** Of files that are no evidence: what one of them may take. */
-async function within(
-  first: Uint8Array | void,
-  rest: AsyncIterable<Uint8Array>,
-  path: string,
-): Promise<Uint8Array> {
-  const parts = first === undefined ? [] : [first]
-  let bytes = first?.length ?? 0
-  for await (const part of rest) {
-    bytes += part.length
-    if (bytes > MAX_EVIDENCE_BYTES) {
-      throw new InvalidInputError(`${path} is longer than ${MAX_EVIDENCE_BYTES} bytes`, {
-        hint: "Name the right file.",
-      })
-    }
-    parts.push(part)
-  }
-  return Buffer.concat(parts)
 }
 
 function tellProof(

@@ -1,9 +1,8 @@
 import { closeSync, openSync, writeSync } from "node:fs"
 import { Command, Option } from "commander"
-import { compileFilter } from "../../audit/index.ts"
+import { compileFilter, evidenceOf } from "../../audit/index.ts"
 import type { LogEntry, Prover } from "../../audit/index.ts"
 import { csvHeader, csvOf } from "../../audit/csv.ts"
-import { formatEvidence } from "../../core/evidence-file.ts"
 import { addCommonOptions, addFilterOptions, addTimeSynonyms, filterOf } from "../filters.ts"
 import type { FilterOptions } from "../filters.ts"
 import { DataFolder } from "../folder.ts"
@@ -74,11 +73,8 @@ async function exportRecords(shell: Shell, options: ExportOptions): Promise<void
   const isCsv = options.format === "csv"
   const prover = options.format === "evidence" ? await proverOf(folder) : undefined
   const rowsOf = async (group: readonly LogEntry[]): Promise<string> => {
-    if (prover === undefined) {
-      return group.map((entry) => (isCsv ? `${csvOf(entry)}\r\n` : `${entry.line}\n`)).join("")
-    }
-    const proofs = await prover.prove(group.map(({ index }) => index))
-    return group.map(({ index, line }, i) => formatEvidence({ index, line, proof: proofs[i] ?? "" })).join("")
+    if (prover !== undefined) return await evidenceOf(prover, group)
+    return group.map((entry) => (isCsv ? `${csvOf(entry)}\r\n` : `${entry.line}\n`)).join("")
   }
   const sink = options.out === undefined ? toShell(shell) : toFile(options.out)
   const signal = AbortSignal.any([shell.interrupted, shell.unread])

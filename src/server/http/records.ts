@@ -1,6 +1,12 @@
-import type { AuditLog, LogEntry, Prover, QueryOptions } from "../../audit/index.ts"
+import {
+  evidenceOf,
+  type AuditLog,
+  type LogEntry,
+  type Prover,
+  type QueryOptions,
+} from "../../audit/index.ts"
 import { csvHeader, csvOf } from "../../audit/csv.ts"
-import { formatEvidence, InvalidInputError, NotFoundError } from "../../core/index.ts"
+import { InvalidInputError, NotFoundError } from "../../core/index.ts"
 import type { ExportFormat, RecordsQuery } from "../../wire/http.ts"
 import { visibleTo, type Access } from "./access.ts"
 import { immutable, respond, UNCACHED } from "./caching.ts"
@@ -202,20 +208,16 @@ async function proverOf(log: AuditLog): Promise<Prover> {
 
 /** A group at a time, so that neighbours share the tiles that they lie under. */
 function evidenceTexts(prover: Prover): Texts {
-  const textOf = async (group: readonly LogEntry[]): Promise<string> => {
-    const proofs = await prover.prove(group.map(({ index }) => index))
-    return group.map(({ index, line }, i) => formatEvidence({ index, line, proof: proofs[i] ?? "" })).join("")
-  }
   return async function* (entries) {
     let group: LogEntry[] = []
     for await (const entry of entries) {
       if (entry.index >= prover.size) continue
       group.push(entry)
       if (group.length < PROVED_AT_ONCE) continue
-      yield await textOf(group)
+      yield await evidenceOf(prover, group)
       group = []
     }
-    if (group.length > 0) yield await textOf(group)
+    if (group.length > 0) yield await evidenceOf(prover, group)
   }
 }
 
