@@ -2,7 +2,7 @@ import { parseCheckpoint } from "../core/checkpoint.ts"
 import { InvalidInputError, NotFoundError } from "../core/errors.ts"
 import { formatEvidence } from "../core/evidence-file.ts"
 import { HASH_BYTES, logSize, recordIndex } from "../core/hash-types.ts"
-import { computeHashes, planRecordProof } from "../core/merkle.ts"
+import { proveRecords } from "../core/merkle.ts"
 import { parseNote } from "../core/note.ts"
 import { formatProofFile } from "../core/proof-file.ts"
 import { tileHashReader, type ReadTiles } from "../core/tile-reader.ts"
@@ -81,15 +81,9 @@ export class StoredEvidence {
     return {
       size,
       async prove(indexes) {
-        const plans = indexes.map((index) => planRecordProof(size, recordIndex(index)))
-        const wanted = [...new Set(plans.flatMap((plan) => plan.indexes))]
-        const hashes = await read(wanted)
-        const known = new Map(wanted.map((index, i) => [index, hashes[i] ?? root]))
-        return plans.map((plan, i) => {
-          const found = plan.indexes.map((index) => known.get(index) ?? root)
-          const index = recordIndex(indexes[i] ?? 0)
-          return formatProofFile({ index, proof: computeHashes(plan, found), checkpoint })
-        })
+        const records = indexes.map(recordIndex)
+        const proofs = await proveRecords(size, records, read)
+        return records.map((index, i) => formatProofFile({ index, proof: proofs[i] ?? [], checkpoint }))
       },
     }
   }

@@ -14,6 +14,7 @@ import {
   planTreeHash,
   planTreeProof,
   proveRecord,
+  proveRecords,
   proveTree,
   rootOfEdge,
   treeHash,
@@ -134,6 +135,26 @@ describe("every tree", () => {
     }
     const proof = await proveRecord(logSize(13), recordIndex(9), async (indexes) => read(indexes))
     expect(same(proof, model.path(9, 0, 13))).toBe(true)
+  })
+
+  test("proofs of many records are those of each, out of one read that has no hash twice", async () => {
+    for (const size of [1, 2, 13, 64, 100]) {
+      const indexes = [...Array(size).keys(), size - 1, 0].map((index) => recordIndex(index))
+      const reads: (readonly number[])[] = []
+      const proofs = await proveRecords(logSize(size), indexes, async (wanted) => {
+        reads.push(wanted)
+        return read(wanted)
+      })
+      expect(proofs).toHaveLength(indexes.length)
+      for (const [i, proof] of proofs.entries()) {
+        expect(same(proof, model.path(indexes[i] ?? -1, 0, size))).toBe(true)
+      }
+      expect(reads).toHaveLength(size === 1 ? 0 : 1)
+      expect(new Set(reads[0]).size).toBe(reads[0]?.length ?? 0)
+    }
+    await expect(proveRecords(logSize(5), [recordIndex(5)], async (wanted) => read(wanted))).rejects.toThrow(
+      InvalidInputError,
+    )
   })
 
   test("every consistency proof is RFC 6962's PROOF, and accepted", async () => {

@@ -80,6 +80,24 @@ export function proveRecord(size: LogSize, index: RecordIndex, readHashes: ReadH
   return follow(planRecordProof(size, index), readHashes)
 }
 
+/** The same for many records, in their order: what several of the proofs need is read once, all of it in one round trip. */
+export async function proveRecords(
+  size: LogSize,
+  indexes: readonly RecordIndex[],
+  readHashes: ReadHashes,
+): Promise<Hash[][]> {
+  const plans = indexes.map((index) => planRecordProof(size, index))
+  const wanted = [...new Set(plans.flatMap((plan) => plan.indexes))]
+  const hashes = wanted.length === 0 ? [] : await readHashes(wanted)
+  const places = new Map(wanted.map((index, place) => [index, place]))
+  const hashAt = (index: HashIndex): Hash => {
+    const hash = hashes[places.get(index) ?? -1]
+    invariant(hash !== undefined, "every hash that was asked for was given")
+    return hash
+  }
+  return plans.map((plan) => computeHashes(plan, plan.indexes.map(hashAt)))
+}
+
 /** The proof that the tree of `size` records begins with the `from` records of an older one. */
 export function proveTree(size: LogSize, from: LogSize, readHashes: ReadHashes): Promise<Hash[]> {
   return follow(planTreeProof(size, from), readHashes)

@@ -15,8 +15,8 @@ import {
   type ReadHashes,
 } from "../../core/index.ts"
 import { invariant } from "../../core/errors.ts"
-import { KeyChain } from "../../core/key-change.ts"
-import { checkRecord, computeHashes, edgeIndexes, planRecordProof } from "../../core/merkle.ts"
+import { followKeys } from "../../core/key-change.ts"
+import { checkRecord, edgeIndexes, proveRecords } from "../../core/merkle.ts"
 import { leafHash } from "../../core/merkle-hash.ts"
 import { formatProofFile } from "../../core/proof-file.ts"
 import { BadProofError } from "../../core/proof-errors.ts"
@@ -203,16 +203,10 @@ export class TrustedLog {
     head: TrustedHead,
     signal?: AbortSignal,
   ): Promise<readonly Proved[]> {
-    const plans = records.map(({ index }) => planRecordProof(head.size, recordIndex(index)))
-    const wanted = [...new Set(plans.flatMap(({ indexes }) => indexes))]
+    const indexes = records.map(({ index }) => recordIndex(index))
     try {
-      const hashes = await this.hashesOf(head, signal)(wanted)
-      const known = new Map(wanted.map((index, i) => [index, hashes[i] ?? head.root]))
-      return records.map(({ index, line }, i) => {
-        const plan = plans[i] ?? { indexes: [], counts: [] }
-        const found = plan.indexes.map((each) => known.get(each) ?? head.root)
-        return proved(index, line, computeHashes(plan, found), head)
-      })
+      const proofs = await proveRecords(head.size, indexes, this.hashesOf(head, signal))
+      return records.map(({ index, line }, i) => proved(index, line, proofs[i] ?? [], head))
     } catch (error) {
       if (error instanceof BadProofError) this.#tiles.clear()
       throw error
@@ -318,10 +312,11 @@ export class TrustedLog {
 
   /** With the keys that those of the policy have handed over to, themselves or through others. */
   async #withSuccessors(policy: Policy, signal: AbortSignal | undefined): Promise<Policy> {
-    const chain = new KeyChain(policy.logs.map(({ key }) => key))
-    for (const { index, record } of await this.#reader.keyChanges(signal)) chain.offer(index, record)
-    const successors = chain.changes.map(({ vkey }) => ({ key: parseVerifierKey(vkey), url: undefined }))
-    return { ...policy, logs: [...policy.logs, ...successors] }
+    const changes = await this.#reader.keyChanges(signal)
+    return followKeys(
+      policy,
+      changes.map(({ record }) => record),
+    )
   }
 }
 
