@@ -107,7 +107,7 @@ export const T = {
   proofHashes: (count: number): string => `${count} hash${count === 1 ? "" : "es"} on the way`,
   continues: (size: string): string =>
     `It continues the ${size} records that this browser had verified before.`,
-  firstVisit: "This is the first checkpoint of this log that this browser has seen.",
+  firstVisit: "This browser had seen no checkpoint of this log before this visit.",
   pinFirst:
     "The signing key was taken from the service on the first visit: from then on a change is noticed, but the first time was trust.",
   pinGiven: "The signing key is the one that you gave.",
