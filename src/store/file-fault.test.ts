@@ -157,6 +157,9 @@ test("a log whose rollback fails can be read, but not added to until it has been
   await expect(store.append("/log", "bad\n")).rejects.toMatchObject({ code: "store_unavailable" })
   expect(await contents(store)).toEqual({ "/log": "good\n" })
   expect(await store.size("/log")).toBe(5)
+  const into = new Uint8Array(20)
+  expect(await store.readInto("/log", 0, into)).toBe(5)
+  expect(utf8Text(into.subarray(0, 9))).toBe("good\n\0\0\0\0")
   faults.failing = () => false
   expect(await store.append("/log", "more\n")).toBe(5)
   expect(await contents(store)).toEqual({ "/log": "good\nmore\n" })

@@ -278,6 +278,16 @@ describe("keygen", () => {
     expect(wrong.stdout).toMatch(/authorship +FALSE/)
   })
 
+  test("verify says once on what several claims depend", () => {
+    const dir = dataFolder()
+    const { stdout } = hansard(["verify", "--dir", dir, "--state", join(dir, "state")])
+    const conditions = [...stdout.matchAll(/^ +on (.*)$/gm)].map(([, on]) => on)
+    const said = conditions.filter((on) => on?.startsWith("the same as") === false)
+    expect(said.length).toBeGreaterThan(1)
+    expect(new Set(said).size).toBe(said.length)
+    expect(conditions).toContain('the same as "integrity"')
+  })
+
   test("prove without a tree says that it is missing, and not that the record is false", () => {
     const dir = dataFolder()
     const tree = join(dir, "store/audit/tree")

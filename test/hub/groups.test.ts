@@ -2,6 +2,7 @@
 import fc from "fast-check"
 import { describe, expect, test } from "vitest"
 import type { Hub } from "../../src/hub/index.ts"
+import { MAX_GROUP_ENVELOPES } from "../../src/hub/post-group.ts"
 import {
   ProtocolError,
   TEXT,
@@ -249,6 +250,35 @@ test("I153: a group fills no inbox over its limit", async () => {
   )
   expect(answers.map(({ status }) => status === "fulfilled")).toEqual([true, true, true, false, false, false])
   expect(answers[5]).toMatchObject({ reason: { code: "inbox_full" } })
+})
+
+test("I153: a group has a limit: who wants to close waits for one, however many posts have come", async () => {
+  let close = (): void => {}
+  const closing = new Promise<void>((resolve) => (close = resolve))
+  const adapter = adapterLike("watched", {
+    initialState: () => ({}),
+    fold: (_envelope, state) => state,
+    // The first of them is being checked: the others wait.
+    validateSend: (_metadata, { event_type }) => {
+      if (event_type === TEXT) close()
+    },
+  })
+  const world = await openWorld({ store: new FlakyStore(new MemoryStore()), adapters: [adapter] })
+  await using _ = world
+  const { hub } = world
+  const ann = await join(hub, "ann")
+  const eve = await join(hub, "eve", () => {}, { rule: { limits: { inbox: { max_pending: 0 } } } })
+  const request = { creator_id: ann.id, manifest_type: "watched", participants: [eve.id] }
+  const { channel_id } = await hub.createChannel(request)
+  await settle()
+  const post = { channel_id, sender_id: ann.id, event_type: TEXT, event_data: { text: "and" } }
+  const posting = Promise.allSettled(
+    Array.from({ length: 3 * MAX_GROUP_ENVELOPES }, () => hub.postEnvelope(post)),
+  )
+  await closing
+  await hub.closeChannel(channel_id)
+  const taken = (await posting).filter(({ status }) => status === "fulfilled").length
+  expect(taken).toBe(MAX_GROUP_ENVELOPES)
 })
 
 test("I153: a stream of posts holds up nobody who wants to close the channel", async () => {
