@@ -129,7 +129,7 @@ async function throughput(context: BenchContext, channels: number): Promise<Benc
     results,
     subject: "hansard",
     notes: [
-      `Ours after a second of the same, so that the machine code is there.`,
+      "Each after a second of the same.",
       `Over a WebSocket, client and hub in one process: ${((100 * wire) / ours).toFixed(0)}% of that.`,
       ag2 === undefined
         ? `AG2's hub was not measured: ${missing}.`

@@ -2,8 +2,8 @@
  * A campaign of changes to a log of 2,000 records: each has its verdict, and none goes unnoticed that a claim says is
  * noticed.
  *
- * A seeded sample of all bytes is flipped, one in 200; with `HANSARD_MUTATIONS=all` each of them, in ten to twenty minutes of
- * two cores; with a number, one in so many.
+ * A seeded sample of all bytes is flipped, one in 200; with `HANSARD_MUTATIONS=all` each of them, in half an hour of two
+ * cores; with a number, one in so many.
  */
 import { Worker } from "node:worker_threads"
 import { afterAll, beforeAll, expect, test } from "vitest"
